@@ -1,0 +1,1 @@
+"""clworkbench: continuous learning of language models, driven by evidence."""

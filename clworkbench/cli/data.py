@@ -1,0 +1,185 @@
+"""`clw ingest`, `select`, `label`, `build`, `suite` and `lineage`: verbs about data."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clworkbench.cli.verb import Answer, Moment, answers, known_at, workspace_option
+from clworkbench.display.text import short
+
+if TYPE_CHECKING:
+    from clworkbench.workspace import Workspace
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.option("--source", default="auto", show_default=True, help="A source declared in clw.toml, or a format's name.")
+@click.option("--read-until", type=Moment(), help="All events up to then have been read: settles a quiet feed.")
+@click.option("--dry-run", is_flag=True, help="Show the first records as they would be kept; write nothing.")
+@workspace_option
+@answers
+def ingest(paths: tuple[str, ...], source: str, read_until: datetime | None, dry_run: bool, workspace: str) -> Answer:
+    """Read files (or folders of files) into the tables: nothing lost, nothing double.
+
+    Formats: auto recognises otlp, openai and tensorzero by content; your own CSV, JSONL or Parquet is read through a
+    mapping in clw.toml. records = new + known + skipped + quarantined. Reading the same file again adds nothing.
+    """
+    from clworkbench.display.progress import progress_bar
+    from clworkbench.loop import capture
+    from clworkbench.workspace import Workspace
+
+    place = Workspace(workspace)
+    if dry_run:
+        return _preview(place, paths[0], source)
+    with progress_bar("ingest") as advance:
+        report = capture.ingest(place, paths, source, read_until=read_until, advance=advance)
+    lines = [
+        f"{report.records:,} records = {report.new:,} new + {report.known:,} known"
+        f" + {report.skipped:,} skipped + {report.quarantined:,} quarantined",
+        *(f"  skipped     {n:,}: {why}" for why, n in report.skipped_why.items()),
+        *(f"  quarantined {n:,}: {why}" for why, n in report.quarantined_why.most_common(5)),
+        *(f"  redacted    {n:,} {kind}" for kind, n in report.redacted.items()),
+        *(f"  fidelity    {item.count:,}: {item.kind}, e.g. {item.example}" for item in report.fidelity[:5]),
+        "rows added: " + (", ".join(f"{table} {n:,}" for table, n in report.tables.items() if n) or "none"),
+    ]
+    return report.as_dict(), lines
+
+
+def _preview(workspace: "Workspace", path: str, source: str) -> Answer:
+    from clworkbench.loop.capture import preview
+
+    chunk = preview(workspace, path, source)
+    shown = {
+        "interactions": chunk.interactions.drop("record"),
+        "feedback": chunk.feedback.drop("record"),
+        "quarantine": chunk.quarantine,
+    }
+    lines = ["Nothing was written. The first records would be kept as:"]
+    for table, frame in shown.items():
+        for number, row in enumerate(frame.head(3).iter_rows(named=True), 1):
+            lines.append(f"{table} {number}")
+            lines += [f"  {name:<16} {short(value)}" for name, value in row.items() if value not in (None, [], "")]
+    return {name: frame.to_dicts() for name, frame in shown.items()}, lines
+
+
+@click.command()
+@click.option("--n", type=click.IntRange(min=1), help="How many; [candidates] n when left out.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write them as a CSV that reviewers fill in.")
+@known_at
+@workspace_option
+@answers
+def select(n: int | None, out: Path | None, as_of: datetime | None, event_time: bool, workspace: str) -> Answer:
+    """Select the signals that deserve a person's attention, each with its reasons.
+
+    Reasons: failure (negative outcome), human_override (somebody corrected it), low_confidence (lowest by rank),
+    random (so that what nobody thought of is seen too).
+    """
+    from clworkbench.loop.data import choose, write_candidates
+    from clworkbench.workspace import Workspace
+
+    place = Workspace(workspace)
+    found = choose(place, n, as_of=as_of, event_time=event_time)
+    lines = [f"{found.frame.height:,} candidates", *(f"  {k:<16} {v:,}" for k, v in found.by_reason.items())]
+    if out:
+        write_candidates(place, out)
+        lines.append(f"Fill in {out}, then `clw label import {out}`.")
+    return {"candidates": found.frame.height, "by_reason": found.by_reason, "file": str(out) if out else None}, lines
+
+
+@click.group()
+def label() -> None:
+    """What people say about candidates."""
+
+
+@label.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@workspace_option
+@answers
+def label_import(file: Path, workspace: str) -> Answer:
+    """Read a reviewers' FILE (CSV or JSONL), as `clw select --out` wrote it and people filled it in."""
+    from clworkbench.loop.data import import_labels
+    from clworkbench.workspace import Workspace
+
+    found = import_labels(Workspace(workspace), file)
+    lines = [f"{found['new']} new labels, {found['known']} known, {found['rejected']} rows left out"]
+    why = found["rejected_why"]
+    assert isinstance(why, dict)
+    return found, [*lines, *(f"  {n} × {reason}" for reason, n in why.items())]
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--kind", type=click.Choice(["sft"]), default="sft", show_default=True)
+@click.option("--where", metavar="EXPR", help="Only signals for which this SQL expression is true.")
+@click.option("--learned-by", metavar="RUN", help="Rows this run has learned are replayed, not new.")
+@known_at
+@workspace_option
+@answers
+def build(
+    name: str | None,
+    kind: str,
+    where: str | None,
+    learned_by: str | None,
+    as_of: datetime | None,
+    event_time: bool,
+    workspace: str,
+) -> Answer:
+    """Build a training set NAME from accepted, corrected and labelled answers; prints the waterfall.
+
+    Rows that stand in a suite (exactly, normalised, or by their conversation) are dropped and counted. The same
+    inputs give the same version.
+    """
+    from clworkbench.loop.data import build as make
+    from clworkbench.workspace import Workspace
+
+    made = make(Workspace(workspace), name, where=where, learned_by=learned_by, as_of=as_of, event_time=event_time)
+    left = made.built.n_signals
+    lines = [f"{left:>9,} signals"]
+    for reason, n in made.built.dropped.items():
+        left -= n
+        if n:
+            lines.append(f"{left:>9,} after dropping {n:,} {reason.replace('_', ' ')}")
+    splits = ", ".join(f"{n:,} {split}" for split, n in made.built.splits.items())
+    return {**made.as_dict(), "kind": kind}, [*lines, f"{made.id.removeprefix('training_set:')}: {splits}"]
+
+
+@click.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@workspace_option
+@answers
+def suite(name: str, file: Path, workspace: str) -> Answer:
+    """Freeze the examples in FILE (JSONL or Parquet) as suite NAME: what models are measured on, never trained on.
+
+    One example a line: {"input": "text or messages", "expected": "…", "slices": ["…"], "id": "…", "group": "…"}.
+    """
+    from clworkbench.loop.data import freeze_suite
+    from clworkbench.workspace import Workspace
+
+    made = freeze_suite(Workspace(workspace), name, file)
+    slices = made["slices"]
+    assert isinstance(slices, dict)
+    lines = [f"{made['id']}: {made['examples']} examples", *(f"  {n:>6} in slice {s}" for s, n in slices.items())]
+    return {"suite": str(made["id"]).removeprefix("suite:"), "examples": made["examples"], "slices": slices}, lines
+
+
+@click.command()
+@click.argument("id")
+@click.option("--all", "whole", is_flag=True, help="Every id, not a few of each kind.")
+@workspace_option
+@answers
+def lineage(id: str, whole: bool, workspace: str) -> Answer:
+    """Show what ID was made from, down to the source's records, and what was made from it.
+
+    ID is a release, gate, eval, run, training set or suite, a signal's id, or the source's own id of a signal.
+    """
+    from clworkbench.lineage import trace
+    from clworkbench.workspace import Workspace
+
+    found = trace(Workspace(workspace), id)
+    return found.as_dict(), found.lines(2**31) if whole else found.lines()
+
+
+VERBS = [ingest, select, label, build, suite, lineage]

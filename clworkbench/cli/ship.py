@@ -1,0 +1,76 @@
+"""`clw gate`, `release` and `rollback`: verbs about what production serves."""
+
+import click
+
+from clworkbench.cli.verb import Answer, No, answers, workspace_option
+from clworkbench.display.text import table
+from clworkbench.errors import EvidenceError
+
+COLUMNS = ("name", "asks", "required", "n", "champion", "challenger", "difference", "low", "high", "verdict")
+
+
+@click.command()
+@click.argument("challenger", required=False)
+@click.option("--against", metavar="CHAMPION", help="The model that serves now, when left out.")
+@click.option("--suite", metavar="SUITE", help="One suite only; those of [evals] when left out.")
+@click.option("--plan", "plan_only", is_flag=True, help="Run nothing: say what the suites at hand could show.")
+@workspace_option
+@answers
+def gate(
+    challenger: str | None, against: str | None, suite: str | None, plan_only: bool, workspace: str
+) -> Answer | No:
+    """Hold CHALLENGER against the champion: promote, hold or block (exit status 1 unless promote)."""
+    from clworkbench.display.progress import progress_bar
+    from clworkbench.loop import ship
+    from clworkbench.workspace import Workspace
+
+    place = Workspace(workspace)
+    if plan_only:
+        planned = ship.power(place, suite)
+        return {"plan": planned.to_dicts()}, table(planned)
+    if challenger is None:
+        raise click.UsageError("name the challenger, e.g. `clw gate run:ID`; `clw status` lists runs.")
+    with progress_bar("evaluate") as advance:
+        held = ship.gate(place, challenger, against=against, suite=suite, advance=advance)
+    report = held.report
+    lines = [
+        f"{report.decision.upper()}: {report.challenger} against {report.champion}",
+        *table(report.gates.select(c for c in COLUMNS if c in report.gates.columns)),
+        *(f"finding {kind}: {detail}" for kind, detail in report.findings.iter_rows()),
+    ]
+    answer = held.as_dict(), lines
+    return answer if report.decision == "promote" else No(answer)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--initial", is_flag=True, help="The very first release: nothing serves yet to be held against.")
+@workspace_option
+@answers
+def release(run: str, initial: bool, workspace: str) -> Answer | No:
+    """Release RUN when its gate says promote; it is the champion from then on."""
+    from clworkbench.loop import ship
+    from clworkbench.workspace import Workspace
+
+    try:
+        made = ship.release(Workspace(workspace), run, initial=initial)
+    except EvidenceError as error:
+        return No(({"release": None, "why": str(error)}, [str(error)]))
+    return made.as_dict(), [
+        f"{made.id} serves now. Its card, gates and lineage lie in releases/; `clw rollback` goes back."
+    ]
+
+
+@click.command()
+@workspace_option
+@answers
+def rollback(workspace: str) -> Answer:
+    """Serve the release before the present one again."""
+    from clworkbench.loop import ship
+    from clworkbench.workspace import Workspace
+
+    made = ship.rollback(Workspace(workspace))
+    return made.as_dict(), [f"{made.id} serves again."]
+
+
+VERBS = [gate, release, rollback]

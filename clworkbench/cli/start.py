@@ -1,0 +1,100 @@
+"""`clw init`, `status`, `cycle` and `demo`: where a user starts."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from clworkbench.cli.verb import Answer, No, answers, known_at, say, workspace_option
+from clworkbench.settings import template
+
+
+@click.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--redaction", type=click.Choice(["patterns", "off"]), default="patterns", show_default=True)
+@answers
+def init(folder: str, redaction: str) -> Answer:
+    """Make a workspace in DIR: a commented clw.toml, a .gitignore, and empty tables.
+
+    The key behind ids and user keys is made too, and kept outside DIR, in your config folder: back it up.
+    """
+    from clworkbench.workspace import Workspace
+    from clworkbench.workspace.key import key_path
+
+    workspace = Workspace.create(folder, settings=template(redaction=redaction))
+    key = key_path(str(workspace.catalog.meta("workspace_id")))
+    lines = [
+        f"Made a workspace in {workspace.folder}.",
+        f"Its key is {key}: without it nothing that comes later can be joined to what is there; back it up.",
+        f"Next: declare your sources in {workspace.folder / 'clw.toml'}, or `clw ingest PATH --source auto`.",
+    ]
+    return {"workspace": str(workspace.folder), "key": str(key), "redaction": redaction}, lines
+
+
+@click.command()
+@workspace_option
+@answers
+def status(workspace: str) -> Answer:
+    """Say what is there, which model serves, what was spent, and what to do next."""
+    from clworkbench.loop.status import status as look
+    from clworkbench.workspace import Workspace
+
+    found = look(Workspace(workspace))
+    lines = ["tables     " + ", ".join(f"{name} {n:,}" for name, n in found.tables.items())]
+    for kind, ids in found.artefacts.items():
+        if ids:
+            lines.append(f"{kind:<12} {len(ids)}, the newest {ids[-1]}")
+    lines.append(
+        f"champion   {found.champion}" + (f", {found.history[-1][2]}" if found.history else ", nothing released")
+    )
+    lines.append(f"spent      {found.spent['seconds'] / 60:.1f} minutes of training and evaluation")
+    lines += ["next", *(f"  {number}. {step}" for number, step in enumerate(found.next, 1))]
+    return found.as_dict(), lines
+
+
+@click.command()
+@known_at
+@workspace_option
+@answers
+def cycle(workspace: str, as_of: datetime | None, event_time: bool) -> Answer | No:
+    """Run the loop as far as it goes without a person, and say what it waits for.
+
+    Ingests the sources of clw.toml, settles outcomes, selects candidates, builds a training set from what the
+    champion has not learned (old rows replayed), trains a challenger from it, holds it against the champion, and
+    releases it when every required gate is met. Run it again at any time: what is done is not done twice.
+    """
+    from clworkbench.loop.cycle import cycle as turn
+    from clworkbench.workspace import Workspace
+
+    found = turn(
+        Workspace(workspace), as_of=as_of, event_time=event_time, say=lambda step, line: say(f"{step:<8} {line}")
+    )
+    lines = [f"Waits for {found.waits_for}."] if found.waits_for else [f"Released {found.release}."]
+    answer = found.as_dict(), lines
+    return No(answer) if found.decision in ("hold", "block") else answer
+
+
+@click.command()
+@click.option("--story", type=click.Choice(["banking77"]), default="banking77", show_default=True)
+@click.option("--data", "folder", type=click.Path(path_type=Path), help="The folder with the story's data.")
+@click.option("--workspace", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--small", is_flag=True, help="A few intents and steps: a smoke test, no evidence.")
+@answers
+def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: bool) -> Answer | No:
+    """Show the whole loop: a simulated production, and `clw cycle` on it.
+
+    banking77: real customers' questions (--data names the folder with train.csv: text,category). A champion learns 30
+    intents; then questions with nine billing and cancellation intents arrive. The gold labels stand in for the
+    operators' corrections. Stop it at any time; the same command goes on.
+    """
+    from clworkbench.demo.banking77 import BANKING77, SMALL, play
+
+    if folder is None:
+        raise click.UsageError(f"--story {story} needs --data DIR: the folder that holds train.csv (text,category).")
+    told = play(folder, workspace, scale=SMALL if small else BANKING77, seed=seed, say=say)
+    answer = told.as_dict(), told.lines()
+    return answer if told.good == "promote" else No(answer)
+
+
+VERBS = [init, status, cycle, demo]

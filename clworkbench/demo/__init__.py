@@ -1,0 +1,1 @@
+"""Simulated productions that the loop is shown on."""

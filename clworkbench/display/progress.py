@@ -1,0 +1,35 @@
+"""Progress bars on standard error, silent where nobody looks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Advance = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and a word about it."""
+
+
+def silent(_done: int, _total: int, _note: str = "") -> None:
+    """Progress for whom nobody waits."""
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Advance]:
+    """A bar titled `title`; drawn only on a terminal, gone when the work is done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, note="")
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield advance

@@ -1,0 +1,131 @@
+"""Expressions of `clw.toml` and the command line: SQL over the columns of one row, and nothing that reaches further."""
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterator
+
+import polars as pl
+from polars.exceptions import PanicException, PolarsError
+
+from clworkbench.errors import ExpressionError
+
+MAX_LENGTH = 10_000
+
+# polars runs a subquery's `read_csv('…')` while it parses, so these are found before it sees the text.
+_SUBQUERY = re.compile(r"\([\s(]*(?:select|from|with|values|table)\b|^\s*(?:select|from|with)\b", re.IGNORECASE)
+_COMMENT = re.compile(r"--|/\*")
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`")
+_CLOCK = re.compile(r"\b(?:current_(?:date|time|timestamp)|localtime|localtimestamp|now\s*\()", re.IGNORECASE)
+_WINDOW = re.compile(r"\bover\s*\(", re.IGNORECASE)
+
+_ONE_ROW = {"Alias", "BinaryExpr", "Cast", "Column", "Field", "Function", "Literal", "Ternary"}
+_MANY_ROWS = {"Correlation", "DropNulls", "NullCount", "NUnique", "Quantile", "Range", "Rank", "RollingExpr", "Unique"}
+
+
+def parse(text: str, columns: Collection[str]) -> pl.Expr:
+    """Read an expression such as `app = 'desk' and n_input_tokens > 500`.
+
+    Args:
+        text: polars' SQL. Its value in a row depends on that row alone: subqueries, table functions, aggregates,
+            windows and the clock are refused, and nothing is evaluated as Python.
+        columns: the names that it may use; a struct's field is named `column.field`.
+
+    Returns:
+        The expression; its type is not checked here.
+
+    Raises:
+        ExpressionError: with the expression, what is wrong with it, and the way out.
+    """
+    _refuse_what_reaches_further(text)
+    try:
+        expression = pl.sql_expr(text)
+        tree = json.loads(expression.meta.serialize(format="json"))
+    except (PolarsError, PanicException, RecursionError, UnicodeEncodeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise ExpressionError(
+            f"expression {_short(text)}: cannot be read: {reason}.\n"
+            "Write it as SQL, with text in single quotes, e.g. app = 'desk' and latency_ms > 500"
+        ) from None
+    _refuse_many_rows(text, tree)
+    _refuse_unknown(text, expression.meta.root_names(), columns)
+    return expression
+
+
+def _refuse_what_reaches_further(text: str) -> None:
+    if not text.strip():
+        raise ExpressionError("expression: it is empty.\nWrite a condition over columns, e.g. app = 'desk'")
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(
+            f"expression {_short(text)}: {len(text)} characters, more than {MAX_LENGTH}.\n"
+            "Give the rows a column of their own (a mapping's constant, an attribute) and test that."
+        )
+    if _COMMENT.search(text):
+        raise ExpressionError(f"expression {_short(text)}: a comment (-- or /*) is not allowed.\nLeave it out.")
+    if _SUBQUERY.search(text):
+        raise ExpressionError(
+            f"expression {_short(text)}: a subquery is not allowed; an expression sees one row.\n"
+            "Write a list of values instead, e.g. app in ('desk', 'phone')"
+        )
+    bare = _QUOTED.sub("''", text)
+    if _CLOCK.search(bare):
+        raise ExpressionError(
+            f"expression {_short(text)}: the clock would give other rows each time.\n"
+            "Write the time out, e.g. started_at >= timestamp '2026-11-01'"
+        )
+    if _WINDOW.search(bare):
+        raise ExpressionError(_many_rows(text, "OVER"))
+
+
+def _refuse_many_rows(text: str, tree: object) -> None:
+    for name in _nodes(tree):
+        if name not in _ONE_ROW:
+            raise ExpressionError(_many_rows(text, name))
+
+
+def _many_rows(text: str, what: str) -> str:
+    return (
+        f"expression {_short(text)}: {what} looks at more than one row.\n"
+        "Compare columns of the row itself; shares and counts over rows are what `clw slice` reports."
+    )
+
+
+def _nodes(tree: object) -> Iterator[str]:
+    """The kinds of node in a serialised expression, and the functions among them that look at many rows."""
+    if isinstance(tree, str):
+        yield tree
+        return
+    if not isinstance(tree, dict):
+        return
+    for kind, body in tree.items():
+        yield kind
+        parts: list[object] = []
+        match kind:
+            case "Function":
+                function = body["function"]
+                yield from _MANY_ROWS & ({function} if isinstance(function, str) else set(function))
+                parts = body["input"]
+            case "BinaryExpr":
+                parts = [body["left"], body["right"]]
+            case "Ternary":
+                parts = [body["predicate"], body["truthy"], body["falsy"]]
+            case "Cast":
+                parts = [body["expr"]]
+            case "Alias":
+                parts = [body[0]]
+        for part in parts:
+            yield from _nodes(part)
+
+
+def _refuse_unknown(text: str, names: list[str], columns: Collection[str]) -> None:
+    unknown = next((name for name in names if name not in columns), None)
+    if unknown is None:
+        return
+    known = sorted(columns)
+    close = difflib.get_close_matches(unknown, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else "Text goes in single quotes, a name with blanks in double quotes."
+    raise ExpressionError(f"expression {_short(text)}: no column '{unknown}' among {known}.\n{hint}")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")

@@ -1,0 +1,179 @@
+"""Lineage: what an artefact was made from, down to the source's own records, and what was made from it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from itertools import islice
+
+import polars as pl
+
+from clworkbench.errors import ArtefactError
+from clworkbench.workspace import Workspace
+
+ROW_KINDS = ("training_set", "suite")
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The way down to the source's records and up to the releases.
+
+    Attributes:
+        id: what was asked for.
+        kind: its kind.
+        down: what it was made from: `id`, `kind`, `depth` (1 is direct), `detail`.
+        up: what was made from it, likewise.
+    """
+
+    id: str
+    kind: str
+    down: pl.DataFrame
+    up: pl.DataFrame
+
+    def __repr__(self) -> str:
+        return f"Lineage({self.id}: {self.down.height} down, {self.up.height} up)"
+
+    def as_dict(self) -> dict[str, object]:
+        """The answer of `clw lineage --json`."""
+        sides = {"up": self.up, "down": self.down}
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            **{k: v.select("id", "kind", "depth").to_dicts() for k, v in sides.items()},
+        }
+
+    def lines(self, shown: int = SHOWN) -> list[str]:
+        """The lineage as text: one line for each id, `shown` of a kind at each depth."""
+        text = [f"{self.id}  ({self.kind})"]
+        for title, side in (("made from", self.down), ("made into", self.up)):
+            if not side.is_empty():
+                text.append(f"{title}:")
+                text += _tree(side, shown)
+        return text
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(chr(10).join(self.lines()))}</pre>"
+
+
+def _tree(side: pl.DataFrame, shown: int) -> Iterable[str]:
+    for (depth, kind), rows in side.group_by("depth", "kind", maintain_order=True):
+        indent = "  " * int(str(depth))
+        for row in islice(rows.iter_rows(named=True), shown):
+            yield f"{indent}{row['id']}" + (f"  {row['detail']}" if row["detail"] else "")
+        if rows.height > shown:
+            yield f"{indent}… and {rows.height - shown:,} more ({kind}; all with --all)"
+
+
+def trace(workspace: Workspace, wanted: str) -> Lineage:
+    """Follows an id both ways.
+
+    Args:
+        workspace: where to look.
+        wanted: an artefact's id (with or without its kind), a signal's id, or the source's own id of a signal.
+
+    Raises:
+        ArtefactError: nothing of that name.
+    """
+    start = _find(workspace, wanted)
+    kind = start.partition(":")[0]
+    if kind == "signal":
+        holders = _holders(workspace, start.removeprefix("signal:"))
+        up = _walk(workspace, holders, upwards=True)
+        return Lineage(start, kind, _records(workspace, [start.removeprefix("signal:")], depth=1), up)
+    artefacts = _walk(workspace, workspace.catalog.parents(start), upwards=False)
+    sets = pl.concat([_row(start, 0), artefacts]).filter(pl.col("kind").is_in(ROW_KINDS))
+    signals = _signals_of(workspace, sets)
+    deepest = int(sets["depth"].max() or 0) if sets.height else 0  # type: ignore[call-overload]
+    records = _records(workspace, signals["id"].str.strip_prefix("signal:").to_list(), depth=deepest + 2)
+    down = pl.concat([artefacts, signals, records])
+    return Lineage(start, kind, down, _walk(workspace, workspace.catalog.children(start), upwards=True))
+
+
+def _find(workspace: Workspace, wanted: str) -> str:
+    if workspace.catalog.artefact(wanted):
+        return wanted
+    for manifest in reversed(workspace.catalog.artefacts()):
+        full = str(manifest["id"]).partition(":")[2]
+        if wanted in (full, full.partition("@")[0]):
+            return str(manifest["id"])
+    bare = wanted.removeprefix("signal:")
+    match = workspace.scan("interactions").filter((pl.col("interaction_id") == bare) | (pl.col("source_id") == bare))
+    found = match.select("interaction_id").unique().collect()
+    if found.height == 1:
+        return f"signal:{found.item()}"
+    if found.height > 1:
+        some = ", ".join(found["interaction_id"].head(3))
+        raise ArtefactError(f"{wanted}: {found.height} sources have a record of that id. Name the signal: {some}, …")
+    raise ArtefactError(
+        f"{wanted}: no artefact, no signal, and no source's record of that id.\n"
+        "`clw status` lists releases, runs and training sets; a signal's id is its interaction_id."
+    )
+
+
+def _row(node: str, depth: int, detail: str | None = None) -> pl.DataFrame:
+    return _frame([node], node.partition(":")[0], depth, [detail])
+
+
+def _frame(ids: list[str], kind: str, depth: int, details: list[str | None] | None = None) -> pl.DataFrame:
+    schema = {"id": pl.String, "kind": pl.String, "depth": pl.Int64, "detail": pl.String}
+    columns = {
+        "id": ids,
+        "kind": [kind] * len(ids),
+        "depth": [depth] * len(ids),
+        "detail": details or [None] * len(ids),
+    }
+    return pl.DataFrame(columns, schema=schema)
+
+
+def _walk(workspace: Workspace, first: list[str], *, upwards: bool) -> pl.DataFrame:
+    """Breadth first over the edges; each id once, at its least depth."""
+    step = workspace.catalog.children if upwards else workspace.catalog.parents
+    rows, seen, level, depth = [_frame([], "", 0)], set[str](), first, 1
+    while level:
+        fresh = [node for node in dict.fromkeys(level) if node not in seen]
+        seen.update(fresh)
+        rows += [_row(node, depth, _says(workspace, node)) for node in fresh]
+        level, depth = [found for node in fresh for found in step(node)], depth + 1
+    return pl.concat(rows)
+
+
+def _says(workspace: Workspace, node: str) -> str | None:
+    manifest = workspace.catalog.artefact(node) or {}
+    parts = [
+        f"{key} {manifest[key]}" for key in ("decision", "base", "examples", "signals", "steps") if key in manifest
+    ]
+    return ", ".join(parts) or None
+
+
+def _holders(workspace: Workspace, signal: str) -> list[str]:
+    """The training sets and suites in which a signal stands."""
+    manifests = [m for kind in ROW_KINDS for m in workspace.catalog.artefacts(kind)]
+    folders = {str(m["id"]): workspace.artefact_folder(str(m["id"])) / "rows.parquet" for m in manifests}
+    holds = pl.col("signal_ids").list.contains(signal).any()
+    return [node for node, path in folders.items() if pl.scan_parquet(path).select(holds).collect().item()]
+
+
+def _signals_of(workspace: Workspace, sets: pl.DataFrame) -> pl.DataFrame:
+    """The signals that stand in the rows of training sets and suites."""
+    rows = [_frame([], "", 0)]
+    for node, depth in sets.select("id", "depth").iter_rows():
+        path = workspace.artefact_folder(node) / "rows.parquet"
+        ids = pl.scan_parquet(path).select(pl.col("signal_ids").explode()).drop_nulls().collect()["signal_ids"]
+        rows.append(_frame([f"signal:{i}" for i in ids.unique(maintain_order=True)], "signal", depth + 1))
+    return pl.concat(rows).unique("id", keep="first", maintain_order=True)
+
+
+def _records(workspace: Workspace, signals: list[str], *, depth: int) -> pl.DataFrame:
+    """The source's own records behind signals, and the files they came in."""
+    wanted = pl.Series(signals, dtype=pl.String).implode()
+    columns = ("interaction_id", "source", "source_id", "batch_id", "seq")
+    rows = workspace.scan("interactions").select(columns).filter(pl.col("interaction_id").is_in(wanted)).collect()
+    rows = rows.sort("seq").unique("interaction_id", keep="last", maintain_order=True)
+    files = {batch.batch_id: str(batch.detail.get("file")) for batch in workspace.catalog.batches("ingest")}
+    own = rows.select(pl.format("record:{}/{}", "source", pl.col("source_id").fill_null("(no id of its own)")))
+    places = [f"in {files.get(batch)}" for batch in rows["batch_id"]]
+    records = _frame(own.to_series().to_list(), "record", depth, list(places))
+    names = sorted(
+        {f"file:{source}/{files.get(batch)}" for source, batch in rows.select("source", "batch_id").iter_rows()}
+    )
+    return pl.concat([records, _frame(names, "file", depth + 1)])

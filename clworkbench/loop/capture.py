@@ -1,0 +1,233 @@
+"""Ingest: files of a source into the tables, nothing lost, nothing double, every record accounted for."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+import polars as pl
+
+from clworkbench.display.progress import Advance, silent
+from clworkbench.errors import SettingsError, SourceError
+from clworkbench.policy.redaction import redact
+from clworkbench.settings import Settings, Source, settings_dict
+from clworkbench.signals.formats import FORMATS
+from clworkbench.signals.reading import Chunk, Fidelity, read
+from clworkbench.workspace import Workspace
+from clworkbench.workspace.folder import file_sha256, stable_id
+
+READING_VERSION = 1
+"""Raised when readers change what they make of the same bytes, so that known files are read again."""
+
+WAIT_S = 3600.0
+"""How long an ingest waits for another one of the same source."""
+
+INGESTED = ("interactions", "feedback", "quarantine")
+
+
+@dataclass
+class IngestReport:
+    """What became of every record: `records` = `new` + `known` + `skipped` + `quarantined`.
+
+    Attributes:
+        skipped_why: records left out on purpose, by reason.
+        quarantined_why: records that could not be read, by reason.
+        tables: rows added, by table.
+        redacted: personal values replaced, by kind.
+        fidelity: what could not be carried over in full.
+    """
+
+    source: str
+    records: int = 0
+    new: int = 0
+    known: int = 0
+    skipped: int = 0
+    quarantined: int = 0
+    skipped_why: Counter[str] = field(default_factory=Counter)
+    quarantined_why: Counter[str] = field(default_factory=Counter)
+    tables: Counter[str] = field(default_factory=Counter)
+    redacted: Counter[str] = field(default_factory=Counter)
+    batch_ids: list[str] = field(default_factory=list)
+    fidelity: list[Fidelity] = field(default_factory=list)
+
+    def add(self, other: "IngestReport") -> None:
+        """Adds what became of another file's records."""
+        for name in ("records", "new", "known", "skipped", "quarantined"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("skipped_why", "quarantined_why", "tables", "redacted"):
+            getattr(self, name).update(getattr(other, name))
+        self.batch_ids += other.batch_ids
+        self.fidelity += other.fidelity
+
+    def as_dict(self) -> dict[str, object]:
+        """The answer of `clw ingest --json`."""
+        return {
+            "source": self.source,
+            "records": self.records,
+            "new": self.new,
+            "known": self.known,
+            "skipped": self.skipped,
+            "quarantined": self.quarantined,
+            "skipped_why": dict(self.skipped_why),
+            "quarantined_why": dict(self.quarantined_why),
+            "tables": dict(self.tables),
+            "redacted": dict(self.redacted),
+            "batch_ids": self.batch_ids,
+            "fidelity": [item._asdict() for item in self.fidelity],
+        }
+
+
+def find_source(settings: Settings, name: str) -> Source:
+    """The source declared as `name` in `clw.toml`, or, for a format's name, a source so named.
+
+    Raises:
+        SettingsError: neither.
+    """
+    if name in settings.sources:
+        return settings.sources[name]
+    formats = [f for f in FORMATS if f != "mapping"]
+    if name == "auto" or name in formats:
+        return Source(name=name, format=name)
+    there = [*settings.sources, "auto", *formats]
+    close = get_close_matches(name, there, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise SettingsError(
+        f"no source {name!r} in clw.toml, and no format of that name.{hint}\n"
+        f"There: {', '.join(there)}. Declare it as [sources.{name}] in clw.toml."
+    )
+
+
+def find_files(paths: Sequence[str | Path]) -> list[Path]:
+    """The files that paths name; a folder stands for the files in it.
+
+    Raises:
+        SourceError: a path leads nowhere, or a folder is empty.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        inside = (
+            sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")) if path.is_dir() else []
+        )
+        if not path.exists():
+            raise SourceError(f"{path}: not there. Name a file, or a folder of files.")
+        if path.is_dir() and not inside:
+            raise SourceError(f"{path}: a folder without files. Name the folder that holds them.")
+        files += inside or [path]
+    return files
+
+
+def ingest(
+    workspace: Workspace,
+    paths: Sequence[str | Path],
+    source: str = "auto",
+    *,
+    read_until: datetime | None = None,
+    advance: Advance = silent,
+) -> IngestReport:
+    """Reads files into the workspace; the same files again add nothing.
+
+    Args:
+        workspace: where to.
+        paths: files or folders.
+        source: a source declared in `clw.toml`, or a format's name.
+        read_until: all events up to then have been read: a quiet feed settles outcomes all the same.
+        advance: progress, in bytes.
+    """
+    declared = find_source(workspace.settings, source)
+    report = IngestReport(declared.name)
+    files = find_files(paths)
+    total = sum(file.stat().st_size for file in files)
+    done = 0
+    with workspace.lease(f"ingest {declared.name}", "ingest", wait_s=WAIT_S):
+        for file in files:
+            before = done
+            _ingest_file(workspace, file, declared, report, lambda at, b=before, n=file.name: advance(b + at, total, n))
+            done += file.stat().st_size
+        workspace.sweep(declared.name)
+    if read_until:
+        workspace.catalog.note_watermark(declared.name, read_until)
+    return report
+
+
+def preview(workspace: Workspace, path: str | Path, source: str = "auto", *, n: int = 5) -> Chunk:
+    """The first records of a file as they would be read and kept; nothing is written."""
+    declared = find_source(workspace.settings, source)
+    first = next(read(find_files([path])[0], declared, workspace.pseudonyms, chunk_bytes=1 << 16))
+    kept = _redacted(workspace, first, Counter())
+    return Chunk(
+        first.start,
+        first.stop,
+        kept["interactions"].head(n),
+        kept["feedback"].head(n),
+        first.quarantine.head(n),
+        first.records,
+        first.skipped,
+        first.fidelity,
+    )
+
+
+def _ingest_file(
+    workspace: Workspace, file: Path, source: Source, report: IngestReport, at: Callable[[int], None]
+) -> None:
+    """Reads one file, chunk by chunk; a chunk is a batch, so that a killed ingest goes on where it was."""
+    sha256 = file_sha256(file)
+    shape = {key: value for key, value in settings_dict(source).items() if key != "paths"}
+    reading = stable_id(READING_VERSION, shape, workspace.settings.policy.redaction)
+    if counted := workspace.catalog.known_file(source.name, sha256, reading):
+        _count_known_file(report, counted)
+        return
+    counts = IngestReport(source.name)
+    committed = workspace.catalog.committed()
+    known = {table: workspace.tables.keys(table, committed, source.name) for table in INGESTED}
+    for chunk in read(file, source, workspace.pseudonyms):
+        batch_id = stable_id("ingest", source.name, sha256, reading, chunk.start, chunk.stop)
+        if workspace.catalog.is_committed(batch_id):
+            _count(counts, chunk, {})
+            continue
+        where = {"file": file.name, "sha256": sha256, "start": chunk.start, "stop": chunk.stop}
+        frames = _redacted(workspace, chunk, counts.redacted)
+        fresh = workspace.write_batch(batch_id, "ingest", frames, source=source.name, detail=where, known=known)
+        for table, rows in fresh.items():
+            known[table] = pl.concat([known[table], rows.select(known[table].columns)])
+        counts.batch_ids.append(batch_id)
+        _count(counts, chunk, fresh)
+        at(chunk.stop)
+    workspace.catalog.note_file(source.name, sha256, reading, str(file), counts.as_dict())
+    report.add(counts)
+
+
+def _redacted(workspace: Workspace, chunk: Chunk, counts: Counter[str]) -> dict[str, pl.DataFrame]:
+    """The tables of a chunk as they may be kept; adds what was replaced to `counts`."""
+    frames = {"interactions": chunk.interactions, "feedback": chunk.feedback}
+    if workspace.settings.policy.redaction != "off":
+        for table, frame in frames.items():
+            frames[table], found = redact(frame, workspace.pseudonyms)
+            counts.update(found)
+    return {**frames, "quarantine": chunk.quarantine}
+
+
+def _count(counts: IngestReport, chunk: Chunk, fresh: Mapping[str, pl.DataFrame]) -> None:
+    """A record is new when any of its rows is."""
+    new = {record for table in ("interactions", "feedback") if table in fresh for record in fresh[table]["record"]}
+    left_out = sum(chunk.skipped.values()) + chunk.quarantine.height
+    counts.records += chunk.records
+    counts.new += len(new)
+    counts.known += chunk.records - len(new) - left_out
+    counts.skipped += sum(chunk.skipped.values())
+    counts.quarantined += chunk.quarantine.height
+    counts.skipped_why.update(chunk.skipped)
+    counts.quarantined_why.update(chunk.quarantine["reason"].to_list())
+    counts.tables.update({table: rows.height for table, rows in fresh.items()})
+    counts.fidelity += chunk.fidelity
+
+
+def _count_known_file(report: IngestReport, counted: Mapping[str, object]) -> None:
+    """All records of a file read before are known, but for what was left out then."""
+    was = IngestReport(report.source, skipped_why=Counter(), quarantined_why=Counter())
+    was.records, was.skipped, was.quarantined = (int(str(counted[k])) for k in ("records", "skipped", "quarantined"))
+    was.known = was.records - was.skipped - was.quarantined
+    for mine, theirs in ((was.skipped_why, "skipped_why"), (was.quarantined_why, "quarantined_why")):
+        mine.update(counted[theirs])  # type: ignore[call-overload]
+    report.add(was)

@@ -1,0 +1,161 @@
+"""One turn of the loop, as far as it can go without a person; the next call goes on from there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from clworkbench.display.progress import progress_bar
+from clworkbench.errors import EvidenceError
+from clworkbench.loop import capture, data, model, ship
+from clworkbench.workspace import Workspace
+
+Say = Callable[[str, str], None]
+"""Called with a step's name and a line about what it did and found."""
+
+
+def quiet(_step: str, _line: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass
+class Cycle:
+    """What one turn of the loop did, and what it waits for (None when it went all the way)."""
+
+    steps: list[dict[str, str]] = field(default_factory=list)
+    waits_for: str | None = None
+    training_set: str | None = None
+    run: str | None = None
+    gate: str | None = None
+    decision: str | None = None
+    release: str | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """The answer of `clw cycle --json`."""
+        return dict(vars(self))
+
+
+def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bool = False, say: Say = quiet) -> Cycle:
+    """Runs the loop: ingest, settle, select, label, build, train, evaluate, gate, release.
+
+    It stops where a person must decide (labels wanted, gate on hold) or where there is too little to learn, and says
+    so. Every step is a no-op where nothing changed, so that a killed cycle goes on where it was.
+
+    Args:
+        workspace: whose loop.
+        as_of: only what was known by then; all when None.
+        event_time: goes by the events' dates, not by when they were committed.
+        say: told of each step in a line.
+    """
+    turn = Cycle()
+
+    def tell(step: str, line: str) -> None:
+        turn.steps.append({"step": step, "says": line})
+        say(step, line)
+
+    with workspace.lease("cycle", "cycle"):
+        _ingest(workspace, tell)
+        known = {"as_of": as_of, "event_time": event_time}
+        found = workspace.signals(as_of=as_of, event_time=event_time)
+        tell("signals", _outcomes(found))
+        if found.is_empty():
+            turn.waits_for = "signals: declare [sources] with `paths` in clw.toml, or `clw ingest PATH --source NAME`"
+            return turn
+        selection = data.choose(workspace, as_of=as_of, event_time=event_time)
+        tell("select", f"{selection.frame.height:,} candidates: {_counts(selection.by_reason)}")
+        if wanted := _labels(workspace, tell):
+            turn.waits_for = wanted
+            return turn
+        _learn(workspace, turn, tell, **known)
+    return turn
+
+
+def _ingest(workspace: Workspace, tell: Say) -> None:
+    for name, source in workspace.settings.sources.items():
+        files = sorted(path for pattern in source.paths for path in workspace.folder.glob(pattern))
+        if not files:
+            continue
+        with progress_bar(f"ingest {name}") as advance:
+            report = capture.ingest(workspace, files, name, advance=advance)
+        left = f", {report.quarantined:,} quarantined" if report.quarantined else ""
+        hidden = f"; redacted {_counts(report.redacted)}" if report.redacted else ""
+        tell("ingest", f"{name}: {report.records:,} records, {report.new:,} new{left}{hidden}")
+
+
+def _outcomes(found: pl.DataFrame) -> str:
+    """Signals by the state of their outcome."""
+    outcome = found["outcome"]
+    positive, negative = int(outcome.sum() or 0), int((~outcome).sum() or 0)
+    conflicts = int(found["conflict"].sum() or 0)
+    return (
+        f"{found.height:,} signals: {positive:,} positive, {negative:,} negative, {outcome.null_count():,} pending"
+        + (f"; {conflicts:,} in conflict, settled by precedence" if conflicts else "")
+    )
+
+
+def _labels(workspace: Workspace, tell: Say) -> str | None:
+    """Reads the reviewers' file; returns what is still wanted."""
+    settings = workspace.settings.labels
+    path = workspace.folder / settings.file if settings.file else None
+    if path and path.exists():
+        found = data.import_labels(workspace, path)
+        tell("labels", f"{path.name}: {found['new']} new, {found['known']} known, {found['rejected']} left out")
+    latest = workspace.read("candidates").filter(pl.col("seq") == pl.col("seq").max())
+    labelled = workspace.labels()["interaction_id"].implode()
+    missing = latest.filter(~pl.col("interaction_id").is_in(labelled)).height
+    if not (settings.wanted and missing == latest.height):
+        return None
+    sheet = path or workspace.folder / "labels.csv"
+    blank = Path(sheet).with_name("to-label.csv")
+    data.write_candidates(workspace, blank)
+    return f"labels: fill in {blank} and save it as {sheet}; then run `clw cycle` again"
+
+
+def _learn(workspace: Workspace, turn: Cycle, tell: Say, *, as_of: datetime | None, event_time: bool) -> None:
+    """Build, train, evaluate, gate, release."""
+    serving = model.champion(workspace)
+    parent = model.resolve(workspace, serving).name if serving.startswith("release:") else None
+    try:
+        made = data.build(workspace, as_of=as_of, event_time=event_time, learned_by=parent)
+    except EvidenceError as error:
+        turn.waits_for = str(error)
+        return
+    turn.training_set = made.id
+    tell("build", f"{made.id}: {made.built.frame.height:,} rows, {made.built.n_new:,} new; {_lost(made.built.dropped)}")
+    if made.built.n_new < workspace.settings.training.min_new_rows:
+        turn.waits_for = (
+            f"evidence: {made.built.n_new} rows that {serving} has not learned; "
+            f"[training] min_new_rows is {workspace.settings.training.min_new_rows}"
+        )
+        return
+    with progress_bar("train") as advance:
+        run = model.train(workspace, made.id, parent=parent, advance=advance)
+    turn.run = run.id
+    losses = run.losses
+    came_from = parent or run.manifest["base"]
+    tell("train", f"{run.id}: {len(losses)} steps from {came_from}, loss {losses[0]:.2f} to {losses[-1]:.2f}")
+    _ship(workspace, turn, tell, run.id)
+
+
+def _ship(workspace: Workspace, turn: Cycle, tell: Say, run: str) -> None:
+    with progress_bar("evaluate") as advance:
+        gated = ship.gate(workspace, run, advance=advance)
+    turn.gate, turn.decision = gated.id, gated.report.decision
+    verdicts = gated.report.gates.select("name", "verdict").iter_rows()
+    tell("gate", f"{gated.report.decision}: " + ", ".join(f"{name} {verdict}" for name, verdict in verdicts))
+    if gated.report.decision != "promote":
+        turn.waits_for = f"a person: the gate says {gated.report.decision}. See `clw gate {run}`"
+        return
+    released = ship.release(workspace, run)
+    turn.release = released.id
+    tell("release", f"{released.id} serves now, in place of {released.manifest['replaces']}")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {name}" for name, n in counts.items()) or "none"
+
+
+def _lost(dropped: dict[str, int]) -> str:
+    return "dropped " + _counts({reason: n for reason, n in dropped.items() if n})

@@ -1,0 +1,199 @@
+"""Select, label, build, freeze: from signals to candidates, labels, training sets and suites."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from clworkbench import expressions
+from clworkbench.candidates.select import DEFAULT, Selection, select
+from clworkbench.errors import ArtefactError, EvidenceError
+from clworkbench.evals.suites import read_suite
+from clworkbench.labels.reviewers_file import candidates_file, read_labels
+from clworkbench.policy.redaction import redact_text
+from clworkbench.schemas import SUITE
+from clworkbench.settings import settings_dict
+from clworkbench.training_sets.leakage import leaks
+from clworkbench.training_sets.sft import BuiltSet, SftRules, build_sft
+from clworkbench.workspace import Workspace
+from clworkbench.workspace.catalog import now
+from clworkbench.workspace.folder import stable_id
+
+UNSETTLED = "no settled, corrected or labelled signal to learn from"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A published training set: its manifest, and how it came about (None when it was there already)."""
+
+    manifest: dict[str, object]
+    built: BuiltSet
+
+    @property
+    def id(self) -> str:
+        """`training_set:name@version`."""
+        return str(self.manifest["id"])
+
+    def as_dict(self) -> dict[str, object]:
+        """The answer of `clw build --json`."""
+        return {
+            "id": self.id.removeprefix("training_set:"),
+            "kind": "sft",
+            "rows": self.built.frame.height,
+            "splits": self.built.splits,
+            "dropped": self.built.dropped,
+            "signals": self.built.n_signals,
+            "new": self.built.n_new,
+            "sha256": self.manifest["rows_sha256"],
+        }
+
+
+def choose(
+    workspace: Workspace, n: int | None = None, *, as_of: datetime | None = None, event_time: bool = False
+) -> Selection:
+    """Selects the signals that deserve a person's attention and keeps them as candidates, with their reasons."""
+    settings = workspace.settings.candidates
+    known_at = as_of or now()
+    found = workspace.signals(as_of=as_of, event_time=event_time)
+    quotas = settings.quotas or DEFAULT
+    selection = select(found, n=n or settings.n, pseudonyms=workspace.pseudonyms, as_of=known_at, quotas=quotas)
+    batch_id = stable_id("select", selection.frame["candidate_id"].sort().to_list())
+    if not workspace.catalog.is_committed(batch_id):
+        detail = {"as_of": known_at.isoformat(), "by_reason": selection.by_reason}
+        workspace.write_batch(batch_id, "select", {"candidates": selection.frame}, detail=detail)
+    return selection
+
+
+def write_candidates(workspace: Workspace, path: Path) -> int:
+    """Writes the latest selection as a CSV that reviewers fill in; returns its rows."""
+    rows = workspace.read("candidates")
+    latest = rows.filter(pl.col("seq") == pl.col("seq").max())
+    sheet = candidates_file(latest, workspace.signals())
+    sheet.write_csv(path)
+    return sheet.height
+
+
+def import_labels(workspace: Workspace, path: Path, *, source: str = "reviewers") -> dict[str, object]:
+    """Reads what reviewers filled in; the same file again adds nothing. Counts `new`, `known` and `rejected` rows."""
+    known = workspace.scan("interactions").select("interaction_id").unique().collect()["interaction_id"]
+    found = read_labels(path, known, workspace.pseudonyms, source=source)
+    batch_id = stable_id("labels", source, found.labels["label_id"].sort().to_list())
+    fresh = 0
+    if not workspace.catalog.is_committed(batch_id):
+        detail = {"file": path.name}
+        written = workspace.write_batch(batch_id, "labels", {"labels": found.labels}, source=source, detail=detail)
+        fresh = written["labels"].height
+    return {
+        "new": fresh,
+        "known": found.labels.height - fresh,
+        "rejected": found.rejected.height,
+        "rejected_why": dict(found.rejected["reason"].value_counts().iter_rows()),
+    }
+
+
+def freeze_suite(workspace: Workspace, name: str, path: Path) -> dict[str, object]:
+    """Freezes a file of examples as a suite; the same examples again are the same version."""
+    frame = read_suite(path)
+    if workspace.settings.policy.redaction != "off":
+        frame = _redacted_suite(workspace, frame)
+    about = {
+        "examples": frame.height,
+        "slices": dict(sorted(frame["slices"].explode().drop_nulls().value_counts().iter_rows())),
+        "file": path.name,
+    }
+    return workspace.publish_rows("suite", name, frame, about=about)
+
+
+def held_out(workspace: Workspace) -> pl.DataFrame:
+    """The examples of all suites: nothing that stands in one may be learned."""
+    suites = [workspace.rows(str(manifest["id"])) for manifest in workspace.catalog.artefacts("suite")]
+    return pl.concat([pl.DataFrame(schema=SUITE), *suites])
+
+
+def build(
+    workspace: Workspace,
+    name: str | None = None,
+    *,
+    as_of: datetime | None = None,
+    event_time: bool = False,
+    where: str | None = None,
+    learned_by: str | None = None,
+) -> Build:
+    """Builds a training set from what is known at `as_of`; the same inputs give the same version.
+
+    Args:
+        workspace: where the signals are.
+        name: the set's name; `[training] name` when None.
+        as_of: only what was known by then; all when None.
+        event_time: goes by the events' dates, not by when they were committed.
+        where: an expression over signals that keeps only some; `[training] where` when None.
+        learned_by: id of a run: rows of its training set count as learned and are replayed as `[training] replay`
+            says.
+
+    Raises:
+        EvidenceError: nothing is left to learn from.
+        ArtefactError: a held-out example still stands in the set.
+    """
+    settings = workspace.settings.training
+    name = name or settings.name
+    found = workspace.signals(as_of=as_of, event_time=event_time)
+    condition = where or settings.where
+    parents = _training_sets_of(workspace, learned_by)
+    rules = SftRules(
+        where=expressions.parse(condition, found.columns) if condition else None,
+        holdout=settings.holdout,
+        replay=settings.replay,
+        learned=[row for parent in parents for row in workspace.rows(parent)["row_id"]],
+        draw=name,
+    )
+    examples = held_out(workspace)
+    made = build_sft(found, workspace.labels(), examples, rules, workspace.pseudonyms)
+    if not made.splits.get("train"):
+        lost = ", ".join(f"{n} {reason}" for reason, n in made.dropped.items() if n) or "there are no signals"
+        raise EvidenceError(f"{name}: {UNSETTLED}: of {made.n_signals} signals, {lost}.\nSee them with `clw status`.")
+    left = leaks(made.frame, examples).drop_nulls()
+    if left.len():
+        raise ArtefactError(f"{name}: {left.len()} rows still stand in a suite ({left[0]}). The set was not written.")
+    config = {
+        "training": settings_dict(settings),
+        "where": condition,
+        "policy": settings_dict(workspace.settings.policy),
+    }
+    about = {
+        "as_of": as_of.isoformat() if as_of else None,
+        "event_time": event_time,
+        "signals": made.n_signals,
+        "dropped": made.dropped,
+        "splits": made.splits,
+        "rules": dict(sorted(made.frame["rule"].value_counts().iter_rows())),
+        "n_new": made.n_new,
+        "leakage": {"examples": examples.height, "found": 0},
+        "settings": config,
+    }
+    suites = [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")]
+    about["checked_against"] = suites
+    manifest = workspace.publish_rows("training_set", name, made.frame, parents=parents, config=config, about=about)
+    return Build(manifest, made)
+
+
+def _training_sets_of(workspace: Workspace, run: str | None) -> list[str]:
+    """The training set a run was trained on, and those its parents were."""
+    sets: list[str] = []
+    todo = [run] if run and run.startswith("run:") else []
+    while todo:
+        parents = workspace.catalog.parents(todo.pop())
+        sets += [p for p in parents if p.startswith("training_set:")]
+        todo += [p for p in parents if p.startswith("run:")]
+    return sets
+
+
+def _redacted_suite(workspace: Workspace, frame: pl.DataFrame) -> pl.DataFrame:
+    """A suite is asked of models as production would ask: redacted alike."""
+    messages = frame.select("example_id", "input").explode("input").unnest("input")
+    clean = messages.with_columns(content=redact_text(messages["content"], workspace.pseudonyms))
+    fields = [name for name in clean.columns if name != "example_id"]
+    inputs = clean.group_by("example_id", maintain_order=True).agg(input=pl.struct(fields))
+    expected = redact_text(frame["expected"], workspace.pseudonyms)
+    order = list(SUITE)
+    return frame.drop("input").with_columns(expected=expected).join(inputs, on="example_id", how="left").select(order)

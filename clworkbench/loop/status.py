@@ -1,0 +1,64 @@
+"""Where a workspace stands, and what to do next."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from clworkbench.loop.model import champion
+from clworkbench.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Status:
+    """What there is, who serves, what was spent, and what to do next, in order."""
+
+    tables: dict[str, int]
+    artefacts: dict[str, list[str]]
+    champion: str
+    history: list[tuple[str, datetime, str]]
+    spent: dict[str, float]
+    unfinished: int
+    next: list[str]
+
+    def as_dict(self) -> dict[str, object]:
+        """The answer of `clw status --json`."""
+        history = [{"model": model, "at": at.isoformat(), "why": why} for model, at, why in self.history]
+        return {**vars(self), "history": history}
+
+
+def status(workspace: Workspace) -> Status:
+    """Reads the catalog and counts the tables."""
+    tables = workspace.counts()
+    kinds = ("training_set", "suite", "run", "gate", "release")
+    artefacts = {kind: [str(m["id"]) for m in workspace.catalog.artefacts(kind)] for kind in kinds}
+    return Status(
+        tables=tables,
+        artefacts=artefacts,
+        champion=champion(workspace),
+        history=workspace.catalog.champions(),
+        spent=workspace.catalog.spent(),
+        unfinished=len(workspace.catalog.pending()),
+        next=_next(workspace, tables, artefacts),
+    )
+
+
+def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, list[str]]) -> list[str]:
+    """The steps that are open, the nearest first."""
+    steps = []
+    if workspace.catalog.pending():
+        steps.append("run the ingest that was interrupted again: its unfinished batch does not count yet")
+    if not tables["interactions"]:
+        steps.append("clw ingest PATH --source NAME   (or declare [sources] with `paths` in clw.toml)")
+        return steps
+    if not tables["feedback"]:
+        steps.append("ingest feedback: without outcomes, corrections or labels there is nothing to learn from")
+    if not artefacts["suite"]:
+        steps.append("clw suite NAME FILE   (examples that no model trains on: what a release is measured with)")
+    if not tables["candidates"]:
+        steps.append("clw select   (the signals that deserve a person's attention)")
+    if not artefacts["training_set"]:
+        steps.append("clw build NAME")
+    if artefacts["training_set"] and not artefacts["run"]:
+        steps.append(f"clw train {artefacts['training_set'][-1].removeprefix('training_set:')}")
+    if artefacts["run"] and artefacts["suite"] and not artefacts["gate"]:
+        steps.append(f"clw gate {artefacts['run'][-1]}")
+    return steps or ["clw cycle   (ingests what is new and goes as far as it can)"]

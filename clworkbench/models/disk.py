@@ -1,0 +1,41 @@
+"""A disk that is full, said in words, whichever library met it first."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from clworkbench.errors import ArtefactError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+IN_WORDS = tuple(os.strerror(code) for code in FULL)
+TORCH_WRITER = "PytorchStreamWriter failed writing"
+
+
+@contextlib.contextmanager
+def told_when_full(what: str, place: Path) -> Iterator[None]:
+    """Within it, a write that fails for want of space becomes an `ArtefactError` naming `what` and `place`.
+
+    torch and safetensors write in C++ and Rust and raise errors of their own, which carry the system's words.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise _full(what, place) from error
+    except Exception as error:
+        if not any(words in str(error) for words in (*IN_WORDS, TORCH_WRITER)):
+            raise
+        raise _full(what, place) from error
+
+
+def _full(what: str, place: Path) -> ArtefactError:
+    there = next((path for path in (place, *place.parents) if path.exists()), Path("/"))
+    free_mb = shutil.disk_usage(there).free / 1e6
+    return ArtefactError(
+        f"{what}: could not be written to {place}: no room ({free_mb:,.0f} MB free on that disk).\n"
+        "Nothing half written counts. Make room, then run the same command again."
+    )

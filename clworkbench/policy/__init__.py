@@ -1,0 +1,1 @@
+"""Pure rules about what may be kept and learned: pseudonyms and redaction."""

@@ -1,0 +1,41 @@
+"""Keyed pseudonyms: opaque ids and user keys that only the workspace's key can make again."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class Pseudonyms:
+    """Makes pseudonyms with the workspace's key (32 bytes, never written into the workspace)."""
+
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"Pseudonyms({self.fingerprint})"
+
+    def _digest(self, purpose: bytes, text: str) -> str:
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=self.key, person=purpose).hexdigest()
+
+    def id(self, *parts: str) -> str:
+        """An opaque id of 32 hex digits; the same parts give the same id. BLAKE2b-128, keyed (RFC 7693)."""
+        return self._digest(b"id", SEPARATOR.join(parts))
+
+    def user(self, raw: str) -> str:
+        """The key of a user or another actor; never the raw name."""
+        return self._digest(b"user", raw)
+
+    def surrogate(self, kind: str, raw: str) -> str:
+        """Eight hex digits that stand for one personal value, the same wherever it is met."""
+        return self._digest(b"surrogate", kind + SEPARATOR + raw)[:8]
+
+    @property
+    def fingerprint(self) -> str:
+        """Says which key this is without giving it away."""
+        return self._digest(b"fingerprint", "")[:16]
+
+    @property
+    def split_salt(self) -> str:
+        """The salt by which rows are split into training and holdout."""
+        return self._digest(b"split", "")

@@ -1,0 +1,1 @@
+"""May the challenger ship? Gates, verdicts, the report of them, and the model card."""

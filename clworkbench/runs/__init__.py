@@ -1,0 +1,1 @@
+"""Training runs: from a training set and a base to an adapter that can be made again."""

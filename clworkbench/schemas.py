@@ -1,0 +1,223 @@
+"""The tables: one schema for each, the grain in a sentence, and the words that closed columns may hold."""
+
+from typing import Literal, get_args
+
+import polars as pl
+
+TimestampUtc = pl.Datetime("us", "UTC")
+
+TOOL_CALL = pl.Struct({"id": pl.String(), "name": pl.String(), "arguments": pl.String()})
+
+MESSAGE = pl.Struct(
+    {
+        "role": pl.String(),
+        "content": pl.String(),
+        "tool_calls": pl.List(TOOL_CALL),
+        "tool_call_id": pl.String(),
+        "name": pl.String(),
+        "parts": pl.String(),
+    }
+)
+"""One message in OpenAI's words. `parts` (JSON) keeps what text alone would lose: images, reasoning, tool results."""
+
+MESSAGES = pl.List(MESSAGE)
+
+INTERACTIONS = pl.Schema(
+    {
+        "interaction_id": pl.String(),
+        "source": pl.String(),
+        "source_id": pl.String(),
+        "trace_id": pl.String(),
+        "parent_id": pl.String(),
+        "conversation_id": pl.String(),
+        "user_key": pl.String(),
+        "app": pl.String(),
+        "environment": pl.String(),
+        "operation": pl.String(),
+        "started_at": TimestampUtc,
+        "updated_at": TimestampUtc,
+        "latency_ms": pl.Float64(),
+        "provider": pl.String(),
+        "model": pl.String(),
+        "model_version": pl.String(),
+        "release_id": pl.String(),
+        "propensity": pl.Float64(),
+        "input": MESSAGES,
+        "output": MESSAGES,
+        "tools": pl.String(),
+        "parameters": pl.String(),
+        "n_input_tokens": pl.Int64(),
+        "n_output_tokens": pl.Int64(),
+        "cost_usd": pl.Float64(),
+        "confidence": pl.Float64(),
+        "finish_reason": pl.String(),
+        "error": pl.String(),
+        "attributes": pl.String(),
+        "raw_sha256": pl.String(),
+        "batch_id": pl.String(),
+    }
+)
+"""One row for each operation an application's trace or log records, as last reported.
+
+Key: (`interaction_id`, `raw_sha256`). A changed record is a new row and the latest wins: by `updated_at`, the
+source's own update time, where it has one, else by commit order. `propensity` is the probability with which a
+router chose this model; `confidence` the mean token probability (0 to 1); `cost_usd` null when unknown.
+"""
+
+FEEDBACK = pl.Schema(
+    {
+        "feedback_id": pl.String(),
+        "target_id": pl.String(),
+        "target_kind": pl.String(),
+        "name": pl.String(),
+        "kind": pl.String(),
+        "score": pl.Float64(),
+        "weight": pl.Float64(),
+        "value": pl.String(),
+        "improvement": MESSAGES,
+        "comment": pl.String(),
+        "origin": pl.String(),
+        "explicit": pl.Boolean(),
+        "actor_key": pl.String(),
+        "at": TimestampUtc,
+        "source": pl.String(),
+        "raw_sha256": pl.String(),
+        "batch_id": pl.String(),
+    }
+)
+"""One row for each thing that somebody or something said later about an interaction, a conversation or a trace.
+
+Key: (`feedback_id`, `raw_sha256`); the latest commit wins. `score` is -1 to 1, `weight` 0 to 1, `value` JSON, `improvement` the better answer.
+"""
+
+QUARANTINE = pl.Schema(
+    {
+        "source": pl.String(),
+        "file": pl.String(),
+        "offset": pl.Int64(),
+        "length": pl.Int64(),
+        "sha256": pl.String(),
+        "reason": pl.String(),
+        "batch_id": pl.String(),
+    }
+)
+"""One row for each source record that could not be read: where it stands and why, never its bytes.
+
+`offset` and `length` are bytes in a file of lines; in a table (CSV, Parquet) the row's number, and 1.
+"""
+
+CANDIDATES = pl.Schema(
+    {
+        "candidate_id": pl.String(),
+        "interaction_id": pl.String(),
+        "reasons": pl.List(pl.String()),
+        "priority": pl.Float64(),
+        "inclusion_probability": pl.Float64(),
+        "as_of": TimestampUtc,
+        "batch_id": pl.String(),
+    }
+)
+"""One row for each signal that one selection found worth a person's attention, with every reason for it."""
+
+LABELS = pl.Schema(
+    {
+        "label_id": pl.String(),
+        "interaction_id": pl.String(),
+        "question": pl.String(),
+        "value": pl.String(),
+        "improvement": MESSAGES,
+        "annotator_key": pl.String(),
+        "status": pl.String(),
+        "at": TimestampUtc,
+        "source": pl.String(),
+        "batch_id": pl.String(),
+    }
+)
+"""One row for each answer that one annotator gave to one question about one signal."""
+
+SCORES = pl.Schema(
+    {
+        "model": pl.String(),
+        "suite": pl.String(),
+        "example_id": pl.String(),
+        "slices": pl.List(pl.String()),
+        "scorer": pl.String(),
+        "repetition": pl.Int32(),
+        "score": pl.Float64(),
+        "output": pl.String(),
+        "termination": pl.String(),
+        "error": pl.String(),
+        "n_input_tokens": pl.Int64(),
+        "n_output_tokens": pl.Int64(),
+        "latency_ms": pl.Float64(),
+        "cost_usd": pl.Float64(),
+        "confidence": pl.Float64(),
+        "batch_id": pl.String(),
+    }
+)
+"""One row for each model, suite, example, scorer and repetition.
+
+`score` is null where the scorer could not grade; `termination` is `stop`, `length`, `error` or what an importer's
+source said. `latency_ms` is null where requests were timed in batches.
+"""
+
+TABLES: dict[str, pl.Schema] = {
+    "interactions": INTERACTIONS,
+    "feedback": FEEDBACK,
+    "quarantine": QUARANTINE,
+    "candidates": CANDIDATES,
+    "labels": LABELS,
+    "scores": SCORES,
+}
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "interactions": ("interaction_id", "raw_sha256"),
+    "feedback": ("feedback_id", "raw_sha256"),
+    "quarantine": ("source", "sha256", "offset"),
+    "candidates": ("candidate_id",),
+    "labels": ("label_id",),
+    "scores": ("model", "suite", "example_id", "scorer", "repetition"),
+}
+"""What makes a row the same row: an append leaves out rows whose key is committed already."""
+
+SUITE = pl.Schema(
+    {
+        "example_id": pl.String(),
+        "input": MESSAGES,
+        "expected": pl.String(),
+        "slices": pl.List(pl.String()),
+        "group": pl.String(),
+        "signal_ids": pl.List(pl.String()),
+    }
+)
+"""One row for each frozen example of a suite. `group` names what must not stand in training as well (conversation,
+user, wording); `signal_ids` the signals it came from, if any."""
+
+TRAINING_ROWS = pl.Schema(
+    {
+        "row_id": pl.String(),
+        "prompt": MESSAGES,
+        "completion": MESSAGES,
+        "weight": pl.Float64(),
+        "rule": pl.String(),
+        "signal_ids": pl.List(pl.String()),
+        "feedback_ids": pl.List(pl.String()),
+        "label_ids": pl.List(pl.String()),
+        "group": pl.String(),
+        "at": TimestampUtc,
+        "split": pl.String(),
+    }
+)
+"""One row for each supervised example: what it teaches, by which rule, and from which signals, feedback and labels."""
+
+FeedbackKind = Literal["rating", "correction", "preference", "outcome", "comment", "event"]
+Origin = Literal["user", "operator", "reviewer", "system"]
+TargetKind = Literal["interaction", "conversation", "trace", "any"]
+"""`any`: the source does not say; `target_id` is then its own id, looked for among interactions first."""
+
+FEEDBACK_KINDS: tuple[str, ...] = get_args(FeedbackKind)
+ORIGINS: tuple[str, ...] = get_args(Origin)
+TARGET_KINDS: tuple[str, ...] = get_args(TargetKind)
+
+ANSWER_OPERATIONS = ("chat", "text_completion", "generate_content")
+"""The operations whose row is a model's answer, and so a signal."""

@@ -1,0 +1,1 @@
+"""Scorers: from outputs and expected answers to scores, as expressions over whole columns."""

@@ -1,0 +1,110 @@
+"""Scores of answers in JSON (RFC 8259): is it valid, and does a field hold what was expected?"""
+
+import json
+from typing import TypeAlias
+
+import polars as pl
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+class _Missing:
+    """Stands for a text that is no JSON, or a field that is not there; JSON's own null is None."""
+
+
+MISSING = _Missing()
+
+
+def is_valid(outputs: pl.Series, _expected: pl.Series) -> pl.Series:
+    """1 where the whole output is one JSON value, of any kind; 0 elsewhere. Nothing is expected."""
+    return pl.Series("score", [float(_parsed(text) is not MISSING) for text in outputs], dtype=pl.Float64)
+
+
+def field_matches(outputs: pl.Series, expected: pl.Series, path: tuple[str, ...]) -> pl.Series:
+    """1 where the output is JSON whose field at `path` equals the expected answer's, or the expected answer itself.
+
+    Values are compared with their types: 1 equals 1.0, but neither "1" nor true; the order of keys does not count.
+
+    Args:
+        outputs: what the model wrote.
+        expected: a JSON object that has the field, or the field's value, as text or as JSON.
+        path: keys, and places in lists, from the outside in.
+
+    Returns:
+        Scores; null where nothing is expected, or an object without the field.
+    """
+    pairs = zip(outputs, expected, strict=True)
+    return pl.Series("score", [_score(said, wanted, path) for said, wanted in pairs], dtype=pl.Float64)
+
+
+def field_gold(expected: pl.Series, path: tuple[str, ...]) -> pl.Series:
+    """An output with the expected value at `path`: objects stay as they are, other values are put into one."""
+    return pl.Series("gold", [_wrapped(text, path) for text in expected], dtype=pl.String)
+
+
+def _score(said: str | None, wanted: str | None, path: tuple[str, ...]) -> float | None:
+    if wanted is None:
+        return None
+    answers = _acceptable(wanted, path)
+    if not answers:
+        return None
+    return float(_same(_at(_parsed(said), path), answers))
+
+
+def _acceptable(wanted: str, path: tuple[str, ...]) -> list[Json]:
+    value = _parsed(wanted)
+    if isinstance(value, dict):
+        inner = _at(value, path)
+        return [] if isinstance(inner, _Missing) else [inner]
+    return [wanted] if isinstance(value, _Missing) else [wanted, value]
+
+
+def _same(value: "Json | _Missing", answers: list[Json]) -> bool:
+    try:
+        return not isinstance(value, _Missing) and _canonical(value) in [_canonical(answer) for answer in answers]
+    except RecursionError:
+        return False
+
+
+def _canonical(value: Json) -> str:
+    return json.dumps(_whole_numbers(value), sort_keys=True)
+
+
+def _whole_numbers(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _whole_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _wrapped(text: str | None, path: tuple[str, ...]) -> str | None:
+    if text is None or isinstance(_parsed(text), dict):
+        return text
+    value: Json = text
+    for key in reversed(path):
+        value = {key: value}
+    return json.dumps(value)
+
+
+def _at(value: "Json | _Missing", path: tuple[str, ...]) -> "Json | _Missing":
+    for key in path:
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return MISSING
+    return value
+
+
+def _parsed(text: str | None) -> "Json | _Missing":
+    try:
+        value: Json = json.loads(text or "", parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return MISSING
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,1 @@
+"""What happened: traces, logs, events and reviews, read into interactions and feedback."""

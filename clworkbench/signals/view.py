@@ -1,0 +1,185 @@
+"""Signals: one row for each model answer, with its feedback and outcomes as known at a time."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import polars as pl
+
+from clworkbench.schemas import ANSWER_OPERATIONS
+from clworkbench.settings import OutcomeRule
+from clworkbench.signals import outcomes
+
+TARGETS = {
+    "source_id": ("any",),
+    "conversation_id": ("conversation", "any"),
+    "trace_id": ("trace", "any"),
+}
+"""Where the target of feedback is looked for, in order, and for which kinds of target."""
+
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def signals(
+    interactions: pl.DataFrame,
+    feedback: pl.DataFrame,
+    rules: Sequence[OutcomeRule],
+    watermarks: Mapping[str, datetime],
+    *,
+    as_of: datetime | None = None,
+) -> pl.DataFrame:
+    """Join answers, feedback and outcomes.
+
+    Args:
+        interactions: committed rows of `schemas.INTERACTIONS` with `seq` (commit order), every version.
+        feedback: committed rows of `schemas.FEEDBACK` with `seq`.
+        rules: outcome rules in order of precedence.
+        watermarks: by source, the time up to which it has been read.
+        as_of: leaves out what started or happened later; undated rows stay.
+
+    Returns:
+        One row for each answer (an interaction whose operation is a model's answer and whose output holds an
+        assistant message), by time: the latest version's columns; `text` (the last thing the user said), `answer`;
+        `n_feedback`, `feedback_ids` (by time), `feedback_names` (sorted); of the latest feedback with a better
+        answer `improvement`, `improvement_text`, `improvement_id`, `improvement_at`, `improvement_origin`; and
+        `outcome_<rule>`, `outcome`, `outcome_rule`, `conflict` as `outcomes.decide` has them.
+    """
+    answers = _answers(interactions, as_of)
+    known = _latest_feedback(feedback, as_of)
+    said = _said(known, answers)
+    rows = answers.join(_summed(said, rules), on="interaction_id", how="left", maintain_order="left")
+    rows = rows.join(_improvements(said), on="interaction_id", how="left", maintain_order="left").with_columns(
+        pl.col("n_feedback").fill_null(0), pl.col("feedback_ids", "feedback_names").fill_null([])
+    )
+    return outcomes.decide(rows, rules, outcomes.read_until(rules, known, watermarks, as_of))
+
+
+def attributed(interactions: pl.DataFrame, feedback: pl.DataFrame, *, as_of: datetime | None = None) -> pl.DataFrame:
+    """Which answer each feedback is about.
+
+    A target may be an interaction, a conversation or a trace (then it is the last answer in it before the feedback;
+    if all are later, as where clocks differ, the last of all), or `any`: an interaction's own id, else a
+    conversation's, else a trace's. Ids are those of the feedback's own source; where it has no such id, those of the
+    only source that has.
+
+    Args:
+        interactions: as for `signals`.
+        feedback: as for `signals`.
+        as_of: as for `signals`.
+
+    Returns:
+        One row for each feedback known: `feedback_id`, `interaction_id` (null where no answer was found).
+    """
+    found = _targets(_latest_feedback(feedback, as_of), _answers(interactions, as_of))
+    return found.select("feedback_id", "interaction_id").sort("feedback_id")
+
+
+def _answers(interactions: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
+    """The latest versions that are answers, by time, with `text` and `answer`.
+
+    The source's own update time tells the latest where every version has one, and then one that was made after
+    `as_of` does not count while there is an older; else it is the commit order.
+    """
+    light = interactions.select("interaction_id", "updated_at", "started_at", "seq").with_row_index("row")
+    too_late = (pl.col("updated_at") > as_of).fill_null(value=False) if as_of else pl.lit(value=False)
+    dated = pl.col("updated_at").is_not_null().all().over("interaction_id")
+    latest = light.with_columns(late=too_late, updated=pl.when(dated).then("updated_at")).sort(
+        pl.col("late"), "updated", "seq", descending=[True, False, False], nulls_last=False
+    )
+    latest = latest.unique("interaction_id", keep="last")
+    if as_of:
+        latest = latest.filter((pl.col("started_at") <= as_of).fill_null(value=True))
+    order = latest.sort("started_at", "interaction_id", nulls_last=True)["row"]
+    operation = pl.col("operation")
+    return (
+        interactions[order]
+        .filter(operation.is_in(ANSWER_OPERATIONS) | operation.is_null(), _has_role("output", "assistant"))
+        .with_columns(text=_last_said("input", "user"), answer=_last_said("output", "assistant"))
+    )
+
+
+def _has_role(column: str, role: str) -> pl.Expr:
+    return pl.col(column).list.eval(pl.element().struct.field("role") == role).list.any()
+
+
+def _last_said(column: str, role: str) -> pl.Expr:
+    message = pl.element().struct
+    return pl.col(column).list.eval(message.field("content").filter(message.field("role") == role)).list.last()
+
+
+def _latest_feedback(feedback: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
+    known = feedback.filter((pl.col("at") <= as_of).fill_null(value=True)) if as_of else feedback
+    return known.sort("seq", maintain_order=True).unique("feedback_id", keep="last", maintain_order=True)
+
+
+def _said(feedback: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Feedback with its answer's `interaction_id` and `started_at`, by time."""
+    found = _targets(feedback, answers).drop_nulls("interaction_id")
+    return found.join(answers.select("interaction_id", "started_at"), on="interaction_id").sort(
+        "at", "seq", "feedback_id", nulls_last=False
+    )
+
+
+def _targets(feedback: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Feedback with `interaction_id`, null where its target is no answer or holds none."""
+    kind = pl.col("target_kind").fill_null("any")
+    places = answers.select("interaction_id", "source", *TARGETS, "seq", at=pl.col("started_at").fill_null(LONG_AGO))
+    direct = pl.col("target_id").is_in(answers["interaction_id"].implode())
+    found = feedback.with_columns(
+        interaction_id=pl.when((kind == "interaction") & direct).then("target_id").cast(pl.String)
+    )
+    for column, kinds in TARGETS.items():
+        asked = found.filter(kind.is_in(kinds), pl.col("interaction_id").is_null())
+        last = _last_before(asked, places.rename({column: "target_id"}).drop_nulls("target_id"))
+        found = (
+            found.join(last, on="feedback_id", how="left", maintain_order="left")
+            .with_columns(interaction_id=pl.coalesce("interaction_id", "last"))
+            .drop("last")
+        )
+    return found
+
+
+def _last_before(feedback: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """The last answer with the target's id before the feedback, else the last of all: `feedback_id`, `last`."""
+    key = ["source", "target_id"]
+    places = places.sort("at", "seq", "interaction_id").select(*key, "at", last="interaction_id")
+    whole = places.group_by(key).agg(pl.col("last").last())
+    alone = whole.group_by("target_id").agg(pl.col("source").first(), n=pl.len()).filter(pl.col("n") == 1)
+    asked = (
+        feedback.select("feedback_id", "source", "target_id", at=pl.col("at").dt.cast_time_unit("us"))
+        .join(whole.select(key).with_columns(own="source"), on=key, how="left")
+        .join(alone.select("target_id", only="source"), on="target_id", how="left")
+        .with_columns(source=pl.coalesce("own", "only"))
+        .drop_nulls(key)
+        .sort("at")
+    )
+    before = asked.drop_nulls("at").join_asof(places, on="at", by=key, strategy="backward", check_sortedness=False)
+    return (
+        asked.join(whole.rename({"last": "last_of_all"}), on=key)
+        .join(before.select("feedback_id", "last"), on="feedback_id", how="left")
+        .select("feedback_id", last=pl.coalesce("last", "last_of_all"))
+    )
+
+
+def _summed(said: pl.DataFrame, rules: Sequence[OutcomeRule]) -> pl.DataFrame:
+    return said.group_by("interaction_id", maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias("n_feedback"),
+        pl.col("feedback_id").alias("feedback_ids"),
+        pl.col("name").drop_nulls().unique().sort().alias("feedback_names"),
+        *outcomes.events(rules),
+    )
+
+
+def _improvements(said: pl.DataFrame) -> pl.DataFrame:
+    latest = said.filter(pl.col("improvement").list.len() > 0).unique(
+        "interaction_id", keep="last", maintain_order=True
+    )
+    return latest.select(
+        "interaction_id",
+        "improvement",
+        improvement_text=pl.coalesce(
+            _last_said("improvement", "assistant"), pl.col("improvement").list.last().struct.field("content")
+        ),
+        improvement_id="feedback_id",
+        improvement_at="at",
+        improvement_origin="origin",
+    )

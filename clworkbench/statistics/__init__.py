@@ -1,0 +1,1 @@
+"""Intervals, paired tests, power and multiplicity: numbers in, numbers out."""

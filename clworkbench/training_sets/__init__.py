@@ -1,0 +1,1 @@
+"""Convert: from settled outcomes, corrections and labels to versioned training sets."""

@@ -1,0 +1,349 @@
+"""The workspace as a folder: opening it, reading what counts, writing what shall count."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from clworkbench.errors import ArtefactError, WorkspaceError
+from clworkbench.policy.pseudonyms import Pseudonyms
+from clworkbench.schemas import KEYS
+from clworkbench.signals import view
+from clworkbench.settings import Settings, load_settings, template
+from clworkbench.workspace import artefacts, leases
+from clworkbench.workspace.catalog import Catalog
+from clworkbench.workspace.key import load_key, make_key
+from clworkbench.workspace.tables import Tables
+
+FOLDERS = {
+    "training_set": "training_sets",
+    "suite": "suites",
+    "run": "runs",
+    "eval": "evals",
+    "gate": "gates",
+    "release": "releases",
+}
+
+GITIGNORE = """\
+# Data, texts and the catalog stay out of git; clw.toml goes in.
+catalog.db*
+tables/
+training_sets/
+suites/
+runs/
+evals/
+gates/
+releases/
+records/
+spool/
+"""
+
+
+class Workspace:
+    """A workspace folder. Only committed batches and sealed artefacts are ever shown.
+
+    Raises:
+        WorkspaceError: the folder is no workspace, is of another version, or its key is missing or another's.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).resolve()
+        if not (self.folder / "catalog.db").is_file():
+            raise WorkspaceError(
+                f"{self.folder}: no workspace here (no catalog.db).\n"
+                f"Make one with `clw init {folder}`, or name another with --workspace DIR or CLW_WORKSPACE."
+            )
+        self.catalog = Catalog.open(self.folder / "catalog.db")
+        self.tables = Tables(self.folder / "tables")
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.folder)!r})"
+
+    @classmethod
+    def create(cls, folder: str | Path, *, settings: str | None = None, key: bytes | None = None) -> "Workspace":
+        """Makes a workspace; `settings` is the text of `clw.toml` (a commented template when None).
+
+        An existing `clw.toml` or `.gitignore` is kept as it is.
+        """
+        folder = Path(folder)
+        if (folder / "catalog.db").exists():
+            raise WorkspaceError(
+                f"{folder}: a workspace is there already. See it with `clw status --workspace {folder}`."
+            )
+        with artefacts.disk_full(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in {"clw.toml": settings or template(), ".gitignore": GITIGNORE}.items():
+                if not (folder / name).exists():
+                    artefacts.write_atomically(folder / name, text)
+            Tables(folder / "tables").create()
+            workspace_id = secrets.token_hex(8)
+            pseudonyms = make_key(workspace_id, key)
+            partial = folder / f".catalog.{os.getpid()}.partial"
+            meta = {"workspace_id": workspace_id, "key_fingerprint": pseudonyms.fingerprint}
+            Catalog.create(partial, meta).close()
+            partial.replace(folder / "catalog.db")
+        return cls(folder)
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """The workspace's key at work."""
+        return load_key(str(self.catalog.meta("workspace_id")), str(self.catalog.meta("key_fingerprint")))
+
+    @property
+    def settings(self) -> Settings:
+        """What `clw.toml` says now."""
+        return load_settings(self.folder / "clw.toml")
+
+    @contextmanager
+    def lease(self, name: str, verb: str, *, wait_s: float = 0.0) -> Iterator[None]:
+        """Holds what only one process may do at a time."""
+        with leases.lease(self.catalog, name, verb, wait_s=wait_s):
+            yield
+
+    # tables
+
+    def scan(self, table: str, *, as_of: datetime | None = None) -> pl.LazyFrame:
+        """The rows of a table that count, with `seq` (commit order); with `as_of`, as committed by then."""
+        return self.tables.scan(table, self.catalog.committed(as_of))
+
+    def read(self, table: str, *, as_of: datetime | None = None) -> pl.DataFrame:
+        """`scan`, collected."""
+        return self.scan(table, as_of=as_of).collect()
+
+    def signals(self, *, as_of: datetime | None = None, event_time: bool = False) -> pl.DataFrame:
+        """The signals: one row for each model answer, with its feedback and outcomes as known at `as_of`.
+
+        Args:
+            as_of: batches committed and events dated by then; all when None.
+            event_time: goes by the events' dates alone, for backfills and simulations.
+        """
+        committed_by = None if event_time else as_of
+        interactions = self.read("interactions", as_of=committed_by)
+        feedback = self.read("feedback", as_of=committed_by)
+        marks = self.watermarks(interactions, feedback, as_of=committed_by)
+        return view.signals(interactions, feedback, self.settings.outcomes, marks, as_of=as_of)
+
+    def watermarks(
+        self, interactions: pl.DataFrame, feedback: pl.DataFrame, *, as_of: datetime | None = None
+    ) -> dict[str, datetime]:
+        """How far each source has been read: its latest event, or what `clw ingest --read-until` said."""
+        events = pl.concat(
+            [interactions.select("source", at="started_at"), feedback.select("source", at="at")]
+        ).drop_nulls()
+        marks = dict(events.group_by("source").agg(pl.col("at").max()).iter_rows())
+        for source, until in self.catalog.watermarks(as_of).items():
+            marks[source] = max(until, marks.get(source, until))
+        return marks
+
+    def labels(self) -> pl.DataFrame:
+        """The latest answer of each annotator to each question about each signal."""
+        answers = self.read("labels").sort("at", "seq", nulls_last=False)
+        return answers.unique(["interaction_id", "question", "annotator_key"], keep="last", maintain_order=True)
+
+    def counts(self) -> dict[str, int]:
+        """Rows that count, by table."""
+        return {name: int(self.scan(name).select(pl.len()).collect().item()) for name in KEYS}
+
+    def write_batch(
+        self,
+        batch_id: str,
+        kind: str,
+        frames: Mapping[str, pl.DataFrame],
+        *,
+        source: str | None = None,
+        detail: Mapping[str, object] | None = None,
+        known: Mapping[str, pl.DataFrame] | None = None,
+    ) -> dict[str, pl.DataFrame]:
+        """Adds rows to several tables as one batch that counts whole or not at all.
+
+        Rows whose key is committed already are left out, and so are those that an earlier, killed try at the same
+        batch has written: the same call again completes it. `known` hands in committed keys that the caller holds.
+
+        Returns:
+            The rows that this batch brings, by table.
+        """
+        retried = self.catalog.begin_batch(batch_id, source)
+        committed = self.catalog.committed()
+        fresh = {}
+        with artefacts.disk_full(self.folder):
+            for table, frame in frames.items():
+                keys = known[table] if known else self.tables.keys(table, committed)
+                fresh[table] = _without(frame.unique(KEYS[table], keep="first", maintain_order=True), keys, table)
+                missing = fresh[table]
+                if retried:
+                    mine = pl.DataFrame({"batch_id": [batch_id], "seq": [0]}, schema=committed.schema)
+                    missing = _without(missing, self.tables.keys(table, mine), table)
+                self.tables.append(table, missing.with_columns(batch_id=pl.lit(batch_id)))
+            counts = {table: rows.height for table, rows in fresh.items()}
+            self.catalog.commit_batch(batch_id, kind, source=source, detail=detail, counts=counts)
+        return fresh
+
+    def sweep(self, source: str | None = None) -> int:
+        """Deletes rows of batches that were begun and never committed; call it under the lease. Returns how many."""
+        pending = self.catalog.pending(source)
+        if pending:
+            self.tables.sweep(pending)
+            self.catalog.forget_pending(pending)
+        return len(pending)
+
+    # artefacts
+
+    def artefact_folder(self, artefact_id: str) -> Path:
+        """Where an artefact lies: `kind:name@version` lies in the kind's folder."""
+        kind, _, name = artefact_id.partition(":")
+        return self.folder / FOLDERS[kind] / name
+
+    def publish_rows(
+        self,
+        kind: str,
+        name: str,
+        frame: pl.DataFrame,
+        *,
+        parents: Sequence[str] = (),
+        config: object = None,
+        about: Mapping[str, object] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> dict[str, object]:
+        """Freezes a frame as `rows.parquet` under a version made by its content; the same rows are a no-op."""
+        rows_sha256 = artefacts.sha256_rows(frame)
+        artefact_id = f"{kind}:{name}@{rows_sha256[: artefacts.VERSION_DIGITS]}"
+
+        def write(folder: Path) -> None:
+            frame.write_parquet(folder / "rows.parquet", statistics=False)
+
+        return self.publish(
+            artefact_id,
+            write,
+            parents=parents,
+            config=config,
+            rows_sha256=rows_sha256,
+            about=about,
+            files=files,
+        )
+
+    def publish(
+        self,
+        artefact_id: str,
+        write: Callable[[Path], object] | None = None,
+        *,
+        parents: Sequence[str] = (),
+        config: object = None,
+        rows_sha256: str = "",
+        about: Mapping[str, object] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> dict[str, object]:
+        """Writes an artefact's folder whole, or finds that it is there; returns its manifest.
+
+        Args:
+            artefact_id: `kind:name` or `kind:name@version`.
+            write: puts its files into the folder it is given.
+            parents: ids of what it was made from.
+            config: the settings it was made with; their hash goes into the manifest.
+            rows_sha256: hash of its canonical rows, where it has rows.
+            about: what else the manifest shall say.
+            files: texts to write beside them, by file name.
+        """
+        folder = self.artefact_folder(artefact_id)
+        if artefacts.read_manifest(folder) is None:
+            with artefacts.draft(folder) as partial:
+                if write:
+                    write(partial)
+                for name, text in (files or {}).items():
+                    (partial / name).write_text(text)
+                artefacts.seal(
+                    partial,
+                    kind=artefact_id.partition(":")[0],
+                    artefact_id=artefact_id,
+                    parents=parents,
+                    config=config,
+                    rows_sha256=rows_sha256,
+                    about=about or {},
+                )
+        return self._register(folder)
+
+    def seal_run(
+        self, run_id: str, *, parents: Sequence[str], config: object, about: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Seals a run's folder, which training filled in place so that a killed run can go on."""
+        folder = self.artefact_folder(run_id)
+        if artefacts.read_manifest(folder) is None:
+            artefacts.seal(
+                folder,
+                kind="run",
+                artefact_id=run_id,
+                parents=parents,
+                config=config,
+                rows_sha256="",
+                about=about,
+            )
+        return self._register(folder)
+
+    def _register(self, folder: Path) -> dict[str, object]:
+        manifest = artefacts.read_manifest(folder)
+        if manifest is None:
+            raise ArtefactError(f"{folder}: no manifest; it was not written whole. Run the same command again.")
+        parents = manifest["parents"]
+        assert isinstance(parents, list)
+        self.catalog.add_artefact(manifest, str(folder.relative_to(self.folder)), [str(p) for p in parents])
+        return manifest
+
+    def reindex(self) -> int:
+        """Rebuilds the catalog's copy of manifests and edges from the folders; returns how many artefacts there are."""
+        found = [
+            p.parent
+            for kind in FOLDERS.values()
+            for p in sorted((self.folder / kind).glob(f"[!.]*/{artefacts.MANIFEST}"))
+        ]
+        for folder in found:
+            self._register(folder)
+        return len(found)
+
+    def find(self, kind: str, name: str) -> dict[str, object]:
+        """The manifest of `name@version`, or of the newest version of `name`.
+
+        Raises:
+            ArtefactError: there is none; says which there are.
+        """
+        name = name.removeprefix(f"{kind}:")
+        manifests = self.catalog.artefacts(kind)
+        for manifest in reversed(manifests):
+            full = str(manifest["id"]).removeprefix(f"{kind}:")
+            if name in (full, full.partition("@")[0]):
+                return manifest
+        there = ", ".join(str(m["id"]).removeprefix(f"{kind}:") for m in manifests[-8:]) or "none yet"
+        raise ArtefactError(f"no {kind.replace('_', ' ')} {name!r} in {self.folder}. There: {there}.")
+
+    def rows(self, artefact_id: str) -> pl.DataFrame:
+        """The frozen rows of a training set or suite.
+
+        Raises:
+            ArtefactError: a file is missing or was changed since it was written.
+        """
+        folder = self.artefact_folder(artefact_id)
+        manifest = artefacts.read_manifest(folder)
+        if manifest is None or (wrong := artefacts.tampered(folder, manifest)):
+            what = "no manifest" if manifest is None else f"changed or missing: {', '.join(wrong)}"
+            raise ArtefactError(f"{artefact_id}: {what}, in {folder}.\nBuild it again; artefacts are never edited.")
+        return pl.read_parquet(folder / "rows.parquet")
+
+
+def _without(frame: pl.DataFrame, keys: pl.DataFrame, table: str) -> pl.DataFrame:
+    """The rows whose key is not among `keys`, in their order."""
+    return frame.join(keys, on=list(KEYS[table]), how="anti", nulls_equal=True, maintain_order="left")
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a source file."""
+    return artefacts.sha256_file(path)
+
+
+def stable_id(*parts: object) -> str:
+    """A short id made from the inputs of a step: the same inputs, the same id."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

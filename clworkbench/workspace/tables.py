@@ -1,0 +1,58 @@
+"""The tables as Delta Lake folders: rows are appended under a batch, and read only when it is committed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+from deltalake import DeltaTable, write_deltalake
+
+from clworkbench.schemas import KEYS, TABLES
+
+STATISTICS = {"interactions": "started_at", "feedback": "at", "labels": "at", "candidates": "as_of"}
+"""The only columns whose least and greatest value Delta may write into its log: never text, never an id."""
+
+
+class Tables:
+    """The Delta tables of one workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def create(self) -> None:
+        """Makes every table that is not there yet, empty."""
+        for name, schema in TABLES.items():
+            DeltaTable.create(
+                str(self.folder / name),
+                pl.DataFrame(schema=schema).to_arrow().schema,
+                mode="ignore",
+                configuration={
+                    "delta.dataSkippingStatsColumns": STATISTICS.get(name, "batch_id"),
+                    "delta.enableDeletionVectors": "false",
+                },
+            )
+
+    def scan(self, name: str, committed: pl.DataFrame) -> pl.LazyFrame:
+        """Rows of the given batches, with their `seq` (commit order)."""
+        rows = pl.scan_delta(str(self.folder / name))
+        return rows.join(committed.lazy(), on="batch_id", how="inner")
+
+    def keys(self, name: str, batches: pl.DataFrame, source: str | None = None) -> pl.DataFrame:
+        """The keys of the rows of these batches, of one source where the table has sources."""
+        rows = self.scan(name, batches)
+        if source is not None and "source" in TABLES[name]:
+            rows = rows.filter(pl.col("source") == source)
+        return rows.select(KEYS[name]).collect()
+
+    def append(self, name: str, frame: pl.DataFrame) -> None:
+        """Appends rows in the table's schema. They count once their batch is committed."""
+        if frame.is_empty():
+            return
+        schema = TABLES[name]
+        rows = frame.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
+        write_deltalake(str(self.folder / name), rows.to_arrow(), mode="append")
+
+    def sweep(self, batch_ids: Sequence[str]) -> None:
+        """Deletes the rows of batches that were never committed."""
+        wanted = ", ".join(f"'{batch_id}'" for batch_id in batch_ids)
+        for name in TABLES:
+            DeltaTable(str(self.folder / name)).delete(f"batch_id in ({wanted})")

@@ -1,0 +1,210 @@
+"""Ingest as a user meets it: counts that add up, nothing twice, a kill at the worst moment."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+
+from clworkbench.errors import LeaseError, SettingsError, SourceError
+from clworkbench.loop import capture
+from clworkbench.loop.capture import ingest, preview
+from clworkbench.schemas import KEYS
+from clworkbench.workspace import Workspace
+
+TABLES = ("interactions", "feedback", "quarantine")
+
+
+def chat(number: int, answer: str = "Hello", **more: object) -> str:
+    messages = [{"role": "user", "content": f"Question {number}"}, {"role": "assistant", "content": answer}]
+    return json.dumps(
+        {"id": f"c-{number}", "created": 1_770_000_000 + number, "model": "m", "messages": messages} | more
+    )
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def add_up(report) -> bool:
+    return report.records == report.new + report.known + report.skipped + report.quarantined
+
+
+def test_good_bad_and_double_records_are_counted_and_add_up(workspace, tmp_path):
+    file = write(tmp_path / "a.jsonl", chat(1), "{half", chat(2), chat(1), "[]")
+    report = ingest(workspace, [file], "openai")
+    assert (report.records, report.new, report.known, report.quarantined) == (5, 2, 1, 2)
+    assert add_up(report)
+    assert report.tables == {"interactions": 2, "feedback": 0, "quarantine": 2}
+    assert workspace.read("quarantine").filter(pl.col("reason") == "").is_empty()
+
+
+def test_a_file_read_before_adds_nothing_and_its_records_are_known(workspace, tmp_path):
+    file = write(tmp_path / "a.jsonl", chat(1), "{half", chat(2))
+    ingest(workspace, [file], "openai")
+    before = workspace.counts()
+    report = ingest(workspace, [file], "openai")
+    assert (report.new, report.known, report.quarantined) == (0, 2, 1)
+    assert add_up(report)
+    assert workspace.counts() == before
+
+
+def test_a_log_that_grew_adds_only_what_is_new(workspace, tmp_path):
+    ingest(workspace, [write(tmp_path / "a.jsonl", chat(1))], "openai")
+    report = ingest(workspace, [write(tmp_path / "a.jsonl", chat(1), chat(2))], "openai")
+    assert (report.new, report.known) == (1, 1)
+
+
+def test_a_changed_record_wins(workspace, tmp_path):
+    ingest(workspace, [write(tmp_path / "a.jsonl", chat(1, "first"))], "openai")
+    report = ingest(workspace, [write(tmp_path / "b.jsonl", chat(1, "second"))], "openai")
+    assert (report.new, report.known) == (1, 0)
+    assert workspace.signals()["answer"].to_list() == ["second"]
+
+
+def test_personal_values_never_reach_the_disk(workspace, tmp_path):
+    hidden = ["jane.roe@example.com", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", "192.0.2.17"]
+    line = chat(1, f"Write to {hidden[0]}, pay by {hidden[1]} or {hidden[2]} from {hidden[3]}", user="jane.roe")
+    report = ingest(workspace, [write(tmp_path / "a.jsonl", line)], "openai")
+    kept = workspace.read("interactions").write_json()
+    assert [value for value in [*hidden, "jane.roe"] if value in kept] == []
+    on_disk = b"".join(p.read_bytes() for p in (workspace.folder).rglob("*") if p.is_file())
+    assert [value for value in [*hidden, "jane.roe"] if value.encode() in on_disk] == []
+    assert sum(report.redacted.values()) == 4
+
+
+def test_redaction_switched_off_keeps_the_text_and_reads_a_known_file_again(workspace, tmp_path):
+    file = write(tmp_path / "a.jsonl", chat(1, "jane.roe@example.com"))
+    ingest(workspace, [file], "openai")
+    settings = workspace.folder / "clw.toml"
+    settings.write_text(settings.read_text().replace('redaction = "patterns"', 'redaction = "off"'))
+    assert ingest(workspace, [file], "openai").known == 1
+    other = ingest(workspace, [write(tmp_path / "b.jsonl", chat(2, "john.doe@example.com"))], "openai")
+    assert other.new == 1
+    assert "john.doe@example.com" in workspace.signals()["answer"].to_list()
+
+
+def test_events_from_a_csv_join_the_answers_of_another_source(workspace, tmp_path):
+    settings = workspace.folder / "clw.toml"
+    settings.write_text(
+        settings.read_text()
+        + """
+[sources.tickets]
+format = "mapping"
+record = "feedback"
+target_source = "openai"
+columns = { ticket = "target", reopened_at = "at" }
+constants = { name = "reopened", score = -1 }
+"""
+    )
+    ingest(workspace, [write(tmp_path / "a.jsonl", chat(1), chat(2))], "openai")
+    events = write(tmp_path / "e.csv", "ticket,reopened_at", "c-2,2026-02-03T10:00:00Z", "c-9,2026-02-03T10:00:00Z")
+    report = ingest(workspace, [events], "tickets")
+    assert report.new == 2
+    named = workspace.signals().filter(pl.col("n_feedback") > 0)
+    assert named.select("source_id", "feedback_names").rows() == [("c-2", ["reopened"])]
+
+
+def test_a_dry_run_shows_what_would_be_kept_and_writes_nothing(workspace, tmp_path):
+    chunk = preview(workspace, write(tmp_path / "a.jsonl", chat(1, "jane.roe@example.com")), "openai")
+    assert chunk.interactions["output"][0][0]["content"] == "[EMAIL]"
+    assert workspace.counts()["interactions"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [("missing.jsonl", None, "not there"), ("empty.jsonl", "", "empty"), ("odd.jsonl", '{"a": 1}\n', "format")],
+)
+def test_what_cannot_be_read_at_all_says_so(workspace, tmp_path, name, text, says):
+    file = tmp_path / name
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SourceError, match=says):
+        ingest(workspace, [file], "auto")
+
+
+def test_an_unknown_source_names_the_nearest(workspace, tmp_path):
+    with pytest.raises(SettingsError, match="Did you mean 'openai'"):
+        ingest(workspace, [write(tmp_path / "a.jsonl", chat(1))], "opnai")
+
+
+def test_two_ingests_of_one_source_wait_for_each_other_and_lose_nothing(workspace, tmp_path):
+    parts = {"a": range(300), "b": range(200, 500)}
+    files = [write(tmp_path / f"{name}.jsonl", *map(chat, part)) for name, part in parts.items()]
+    code = (
+        "import sys; from clworkbench.loop.capture import ingest; from clworkbench.workspace import Workspace\n"
+        "ingest(Workspace(sys.argv[1]), [sys.argv[2]], 'openai')"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(workspace.folder), str(f)]) for f in files]
+    assert [process.wait() for process in running] == [0, 0]
+    assert workspace.read("interactions")["interaction_id"].n_unique() == workspace.counts()["interactions"] == 500
+
+
+def test_a_held_source_is_refused_with_the_holder_named(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr("clworkbench.loop.capture.WAIT_S", 0.0)
+    with workspace.catalog.transaction() as db:
+        me = (socket.gethostname(), os.getpid(), psutil.Process().create_time(), time.time())
+        db.execute("insert into leases values ('ingest openai', ?, ?, ?, 'ingest', ?)", me)
+    with pytest.raises(LeaseError, match=f"held by process {os.getpid()}"):
+        ingest(workspace, [write(tmp_path / "a.jsonl", chat(1))], "openai")
+
+
+KILLED = """
+import sys, os, signal
+from clworkbench.workspace import Workspace, folder
+from clworkbench.workspace.tables import Tables
+from clworkbench.workspace.catalog import Catalog
+from clworkbench.loop import capture
+
+after = int(sys.argv[3])
+count = 0
+def deadly(original):
+    def call(*args, **kwargs):
+        global count
+        found = original(*args, **kwargs)
+        count += 1
+        if count == after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+    return call
+Tables.append = deadly(Tables.append)
+Catalog.commit_batch = deadly(Catalog.commit_batch)
+Catalog.begin_batch = deadly(Catalog.begin_batch)
+Catalog.note_file = deadly(Catalog.note_file)
+real = capture.read
+capture.read = lambda *args: real(*args, chunk_bytes=2000)
+capture.ingest(Workspace(sys.argv[1]), [sys.argv[2]], "openai")
+"""
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4, 5, 7, 11])
+def test_a_kill_at_any_write_then_the_same_command_ends_like_an_undisturbed_ingest(
+    workspace, tmp_path, monkeypatch, after
+):
+    feedback = [{"name": "thumbs", "score": 1, "at": "2026-03-01T00:00:00Z"}]
+    lines = [chat(i, feedback=feedback) if i % 7 else "{half" for i in range(40)]
+    file = write(tmp_path / "a.jsonl", *lines)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(workspace.folder), str(file), str(after)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    key = next((tmp_path / "config" / "keys").iterdir()).read_text()
+    monkeypatch.setenv("CLW_KEY", key)
+    whole = Workspace.create(tmp_path / "whole")
+    real = capture.read
+    monkeypatch.setattr(capture, "read", lambda *args: real(*args, chunk_bytes=2000))
+    for place in (workspace, whole):
+        report = ingest(place, [file], "openai")
+        assert add_up(report)
+    for table in TABLES:
+        key = pl.col(*KEYS[table])
+        mine, undisturbed = (place.read(table).drop("seq").sort(key) for place in (workspace, whole))
+        assert mine.equals(undisturbed), table
+        on_disk = pl.read_delta(str(workspace.folder / "tables" / table))
+        assert on_disk.height == mine.height

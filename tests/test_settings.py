@@ -1,0 +1,70 @@
+"""`clw.toml` as a person writes it: pleasant forms read, mistakes answered in words."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from clworkbench.errors import SettingsError
+from clworkbench.settings import load_settings, parse_settings, settings_dict, template
+
+
+def test_the_template_is_valid_and_says_what_the_defaults_are():
+    written = parse_settings(template())
+    assert settings_dict(written) | {"outcomes": []} == settings_dict(parse_settings("")) | {"outcomes": []}
+    assert [rule.name for rule in written.outcomes] == ["corrected", "thumbs"]
+
+
+def test_what_the_template_comments_out_is_valid_too():
+    shown = "\n".join(
+        line.removeprefix("# ") if re.match(r"# (\w+ = |\[)", line) else line for line in template().splitlines()
+    )
+    settings = parse_settings(shown)
+    assert settings.sources["tickets"].columns == {"ticket": "target", "reopened_at": "at", "agent": "actor"}
+    assert settings.outcomes[-1].within == timedelta(hours=24)
+    assert settings.gates.target == "refunds"
+
+
+def test_redaction_off_is_written_into_the_template():
+    assert parse_settings(template(redaction="off")).policy.redaction == "off"
+
+
+def test_a_source_takes_its_name_from_its_table_and_one_path_is_a_list():
+    source = parse_settings("[sources.app]\nformat = 'openai'\npaths = 'a/*.jsonl'").sources["app"]
+    assert (source.name, source.paths) == ("app", ("a/*.jsonl",))
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [("90s", 90), ("15m", 900), ("24h", 86400), ("3d", 259200), ("2 w", 1209600)],
+)
+def test_a_length_of_time_is_a_number_and_a_unit(text, length):
+    rule = parse_settings(f"[outcomes]\nx = {{ negative = 'reopened', within = '{text}' }}").outcomes[0]
+    assert rule.within == timedelta(seconds=length)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[training]\nreplays = 1", r"\[training\] no such key 'replays'. Did you mean 'replay'\?"),
+        ("[training]\nsteps = 'many'", r"\[training.steps\] Expected `int`, got `str`"),
+        ("[outcomes]\nx = { negative = 'a', within = 'soon' }", "outcomes.x: within = 'soon' is no length of time"),
+        ("[sources.a]\nrecord = 'row'", r"\[sources\[...\].record\] Invalid enum value 'row'"),
+        ("a = = 1", "not TOML"),
+        ("[policy]\nredaction = false", r"\[policy.redaction\] Expected `str`"),
+    ],
+)
+def test_a_mistake_is_answered_with_where_and_what(text, says):
+    with pytest.raises(SettingsError, match=says):
+        parse_settings(text)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(SettingsError, match="clw init"):
+        load_settings(tmp_path / "clw.toml")
+
+
+def test_a_file_that_is_no_text_says_so(tmp_path):
+    (tmp_path / "clw.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        load_settings(tmp_path / "clw.toml")
