@@ -83,7 +83,7 @@ def trace(workspace: Workspace, wanted: str) -> Lineage:
     artefacts = _walk(workspace, workspace.catalog.parents(start), upwards=False)
     sets = pl.concat([_row(start, 0), artefacts]).filter(pl.col("kind").is_in(ROW_KINDS))
     signals = _signals_of(workspace, sets)
-    deepest = int(sets["depth"].max() or 0) if sets.height else 0  # type: ignore[call-overload]
+    deepest = max(sets["depth"].to_list(), default=0)
     records = _records(workspace, signals["id"].str.strip_prefix("signal:").to_list(), depth=deepest + 2)
     down = pl.concat([artefacts, signals, records])
     return Lineage(start, kind, down, _walk(workspace, workspace.catalog.children(start), upwards=True))

@@ -87,7 +87,8 @@ FEEDBACK = pl.Schema(
 )
 """One row for each thing that somebody or something said later about an interaction, a conversation or a trace.
 
-Key: (`feedback_id`, `raw_sha256`); the latest commit wins. `score` is -1 to 1, `weight` 0 to 1, `value` JSON, `improvement` the better answer.
+Key: (`feedback_id`, `raw_sha256`); the latest commit wins. `score` is -1 to 1, `weight` 0 to 1, `value` JSON,
+`improvement` the better answer.
 """
 
 QUARANTINE = pl.Schema(

@@ -23,7 +23,16 @@ Exit status: 0 done, or yes; 1 the answer is no; 2 wrong usage or unusable input
 """
 
 
-@click.group(help=LOOP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Loop(click.Group):
+    """Lists its verbs in the order of the loop."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs as they were added."""
+        del ctx
+        return list(self.commands)
+
+
+@click.group(cls=Loop, help=LOOP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="clworkbench", prog_name="clw")
 def clw() -> None:
     """The group; its help is `LOOP`."""

@@ -18,7 +18,7 @@ Answer = tuple[dict[str, object], Sequence[str]]
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A point in time: ISO 8601, UTC where no zone is given."""
 
     name = "time"

@@ -323,7 +323,7 @@ def _logs(
     rows: pl.DataFrame, answers: Sequence[str], start: datetime, served_by: str, confidences: Sequence[float | None]
 ) -> list[dict[str, object]]:
     """Chat logs as an application writes them: the question, the answer, and what the operator made of it."""
-    logs = []
+    logs: list[dict[str, object]] = []
     for number, (row, answer, confidence) in enumerate(
         zip(rows.iter_rows(named=True), answers, confidences, strict=True)
     ):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +24,9 @@ READING_VERSION = 1
 
 WAIT_S = 3600.0
 """How long an ingest waits for another one of the same source."""
+
+DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".log")
+"""What is read of a folder: a licence or a note beside the data is no data."""
 
 INGESTED = ("interactions", "feedback", "quarantine")
 
@@ -100,21 +104,25 @@ def find_source(settings: Settings, name: str) -> Source:
 
 
 def find_files(paths: Sequence[str | Path]) -> list[Path]:
-    """The files that paths name; a folder stands for the files in it.
+    """The files that paths name; a folder stands for the data files in it (by `DATA_SUFFIXES`).
 
     Raises:
-        SourceError: a path leads nowhere, or a folder is empty.
+        SourceError: a path leads nowhere, or a folder holds no data file.
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        inside = (
-            sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")) if path.is_dir() else []
-        )
         if not path.exists():
             raise SourceError(f"{path}: not there. Name a file, or a folder of files.")
-        if path.is_dir() and not inside:
-            raise SourceError(f"{path}: a folder without files. Name the folder that holds them.")
-        files += inside or [path]
+        if not path.is_dir():
+            files.append(path)
+            continue
+        inside = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in DATA_SUFFIXES)
+        if not inside:
+            raise SourceError(
+                f"{path}: a folder without data files ({', '.join(DATA_SUFFIXES)}).\n"
+                "Name the folder that holds them, or the files themselves."
+            )
+        files += inside
     return files
 
 
@@ -142,8 +150,7 @@ def ingest(
     done = 0
     with workspace.lease(f"ingest {declared.name}", "ingest", wait_s=WAIT_S):
         for file in files:
-            before = done
-            _ingest_file(workspace, file, declared, report, lambda at, b=before, n=file.name: advance(b + at, total, n))
+            _ingest_file(workspace, file, declared, report, partial(_advance, advance, done, total, file.name))
             done += file.stat().st_size
         workspace.sweep(declared.name)
     if read_until:
@@ -198,6 +205,10 @@ def _ingest_file(
     report.add(counts)
 
 
+def _advance(advance: Advance, before: int, total: int, name: str, at: int) -> None:
+    advance(before + at, total, name)
+
+
 def _redacted(workspace: Workspace, chunk: Chunk, counts: Counter[str]) -> dict[str, pl.DataFrame]:
     """The tables of a chunk as they may be kept; adds what was replaced to `counts`."""
     frames = {"interactions": chunk.interactions, "feedback": chunk.feedback}
@@ -218,7 +229,7 @@ def _count(counts: IngestReport, chunk: Chunk, fresh: Mapping[str, pl.DataFrame]
     counts.skipped += sum(chunk.skipped.values())
     counts.quarantined += chunk.quarantine.height
     counts.skipped_why.update(chunk.skipped)
-    counts.quarantined_why.update(chunk.quarantine["reason"].to_list())
+    counts.quarantined_why.update(chunk.quarantine["reason"].str.replace(r" at byte \d+", "").to_list())
     counts.tables.update({table: rows.height for table, rows in fresh.items()})
     counts.fidelity += chunk.fidelity
 

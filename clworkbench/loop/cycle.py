@@ -57,7 +57,6 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
 
     with workspace.lease("cycle", "cycle"):
         _ingest(workspace, tell)
-        known = {"as_of": as_of, "event_time": event_time}
         found = workspace.signals(as_of=as_of, event_time=event_time)
         tell("signals", _outcomes(found))
         if found.is_empty():
@@ -68,7 +67,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
         if wanted := _labels(workspace, tell):
             turn.waits_for = wanted
             return turn
-        _learn(workspace, turn, tell, **known)
+        _learn(workspace, turn, tell, as_of=as_of, event_time=event_time)
     return turn
 
 

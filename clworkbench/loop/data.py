@@ -71,7 +71,7 @@ def write_candidates(workspace: Workspace, path: Path) -> int:
     latest = rows.filter(pl.col("seq") == pl.col("seq").max())
     sheet = candidates_file(latest, workspace.signals())
     sheet.write_csv(path)
-    return sheet.height
+    return int(sheet.height)
 
 
 def import_labels(workspace: Workspace, path: Path, *, source: str = "reviewers") -> dict[str, object]:
@@ -160,7 +160,7 @@ def build(
         "where": condition,
         "policy": settings_dict(workspace.settings.policy),
     }
-    about = {
+    about: dict[str, object] = {
         "as_of": as_of.isoformat() if as_of else None,
         "event_time": event_time,
         "signals": made.n_signals,
@@ -169,10 +169,9 @@ def build(
         "rules": dict(sorted(made.frame["rule"].value_counts().iter_rows())),
         "n_new": made.n_new,
         "leakage": {"examples": examples.height, "found": 0},
+        "checked_against": [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")],
         "settings": config,
     }
-    suites = [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")]
-    about["checked_against"] = suites
     manifest = workspace.publish_rows("training_set", name, made.frame, parents=parents, config=config, about=about)
     return Build(manifest, made)
 

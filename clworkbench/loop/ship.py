@@ -9,7 +9,8 @@ from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import ArtefactError, EvidenceError
 from clworkbench.loop.model import Evaluation, champion, evaluate, gates_sha256, resolve, suites
 from clworkbench.releases.card import model_card
-from clworkbench.releases.gates import Gate, GateReport, defaults, judge, plan
+from clworkbench.releases.gates import Gate, defaults, judge, plan
+from clworkbench.releases.report import FINDINGS, GATES, GateReport
 from clworkbench.settings import settings_dict
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
@@ -163,17 +164,33 @@ def _release(workspace: Workspace, trained: dict[str, object], held: dict[str, o
     name = f"release:{run.removeprefix('run:')}"
     sets = [workspace.find("training_set", p) for p in workspace.catalog.parents(run) if p.startswith("training_set:")]
     before = champion(workspace)
-    report = GateReport.from_dict(held) if held else None
-    files = {
-        "gates.json": json.dumps(held, indent=2) if held else json.dumps({"decision": "initial", "gates": []}),
-        "card.md": model_card(trained, sets[0], report, release=name),
-    }
     parents = [run, *([str(held["id"])] if held else [])]
     about = {"run": run, "gate": held["id"] if held else None, "replaces": before, "base": trained["base"]}
+    card = model_card(
+        {"id": name, "parents": parents, **about},
+        run=trained,
+        training_set=sets[0],
+        report=_report(held) if held else None,
+    )
+    files = {
+        "gates.json": json.dumps(held or {"decision": "initial", "gates": []}, indent=2),
+        "card.md": card,
+    }
     manifest = workspace.publish(name, parents=parents, about=about, files=files)
     if before != name:
         workspace.catalog.set_champion(name, "released on its gate" if held else "first release, ungated")
     return Release(manifest, name)
+
+
+def _report(held: dict[str, object]) -> GateReport:
+    """A gate's report, from its manifest."""
+    return GateReport(
+        decision=held["decision"],  # type: ignore[arg-type]
+        gates=pl.DataFrame(held["gates"], schema=GATES),  # type: ignore[arg-type]
+        findings=pl.DataFrame(held["findings"], schema=FINDINGS),  # type: ignore[arg-type]
+        champion=str(held["champion"]),
+        challenger=str(held["challenger"]),
+    )
 
 
 def rollback(workspace: Workspace) -> Release:

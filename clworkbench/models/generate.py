@@ -104,6 +104,8 @@ def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int) -> No
     tokens, mask = _left_padded(loaded, [answer.prompt for answer in batch])
     with torch.inference_mode():
         for _ in range(max_new_tokens):
+            # The last position is named by a tensor: a slice would not be contiguous, and torch then copies the
+            # whole vocabulary's weights once for each row.
             positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
             logits = loaded.model(
                 input_ids=tokens,
@@ -111,7 +113,7 @@ def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int) -> No
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=1,
+                logits_to_keep=torch.tensor([tokens.shape[1] - 1], device=tokens.device),
             ).logits[:, -1]
             best, chosen = logits.float().max(-1)
             probabilities = (best - logits.float().logsumexp(-1)).exp().clamp(max=1.0)

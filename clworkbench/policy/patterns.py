@@ -12,10 +12,10 @@ _NOT_AFTER = r"(?<![0-9A-Za-z_#@$€£¥])"
 
 PREFILTERS = {
     "EMAIL": r"[^\s@]@[^\s@]+\.",
-    "IBAN": r"[A-Za-z]{2}[0-9]{2}(?:[ \u00a0-]?[0-9A-Za-z]){11}",
-    "CARD": r"[0-9](?:[ \u00a0\u202f-]?[0-9]){12}",
+    "IBAN": r"(?:^|[^0-9A-Za-z])[A-Za-z]{2}[0-9]{2}(?:[ \u00a0-]?[0-9A-Za-z]){11}",
+    "CARD": r"(?:^|[^0-9A-Za-z_])[0-9](?:[ \u00a0\u202f-]?[0-9]){12}",
     "IP": r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|::[0-9A-Fa-f]|[0-9A-Fa-f]::|(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]",
-    "PHONE": r"[0-9](?:[ ()./+\u00a0\u202f\u2010\u2011-]{0,3}[0-9]){6}",
+    "PHONE": r"(?:^|[^0-9A-Za-z_])[0-9](?:[ ()./+\u00a0\u202f\u2010\u2011-]{0,3}[0-9]){6}",
 }
 """Cheap and wider than the patterns below, in the syntax that Rust's and Python's engines share."""
 

@@ -17,9 +17,17 @@ JSON_COLUMNS = ("tools", "parameters", "value")
 ID_COLUMNS = ("source_id", "conversation_id", "trace_id", "parent_id", "target_id")
 
 MAY_HOLD = "|".join(f"(?:{p})" for p in patterns.PREFILTERS.values())
-MAY_HOLD_JSON = MAY_HOLD + r"|\\u(?:00[2-7aA]|20[0-2])"
-"""An escape may hide any ASCII character or a space."""
+MAY_HOLD_JSON = (
+    MAY_HOLD + r"|\\(?:u(?:00[2-7aA]|20[0-2])|(?:u[0-9A-Fa-f]{4}|[bfnrt])(?:[0-9][0-9 ()./-]{2}|[A-Za-z]{2}[0-9]{2}))"
+)
+"""An escape may hide any ASCII character or a space, and the last letter of one stands where a word would end."""
 USER_KEYS = r"|(?i:user[._]?id)"
+NOBODY = (
+    r'"(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9:]{4,5})?"'
+    r'|"\s?:\s?(?:"1[0-9]{15}(?:[0-9]{3})?"|1[0-9]{15}(?:[0-9]{3})?\s?[,}\]])'
+    r'|"\s?:\s?-?[0-9]{1,6}\.[0-9]+(?:[eE][+-]?[0-9]+)?\s?[,}\]]'
+)
+"""Whole JSON values that look like phones to the cheap patterns and never are: times, nanoseconds, fractions."""
 
 WINDOW = 64
 """Characters around a find that may belong to it: its neighbours, a word such as `phone`, an extension."""
@@ -59,13 +67,13 @@ def redact(frame: pl.DataFrame, pseudonyms: Pseudonyms) -> Redacted:
         The frame, rows in order, and the counts by kind (`EMAIL`, `PHONE`, `CARD`, `IBAN`, `IP`, `USER`).
     """
     tier = _Tier(pseudonyms)
-    text, as_json = _Rewrite(MAY_HOLD_JSON, tier.text), _Rewrite(MAY_HOLD_JSON, tier.json)
+    text, as_json = _Rewrite(MAY_HOLD_JSON, tier.text), _Rewrite(MAY_HOLD_JSON, tier.json, json=True)
     message: _Plan = {"content": text, "name": text, "parts": as_json, "tool_calls": {"arguments": as_json}}
     plans: dict[str, _Plan] = {
         **dict.fromkeys(MESSAGE_COLUMNS, message),
         **dict.fromkeys(TEXT_COLUMNS, text),
         **dict.fromkeys(JSON_COLUMNS, as_json),
-        "attributes": _Rewrite(MAY_HOLD_JSON + USER_KEYS, tier.attributes),
+        "attributes": _Rewrite(MAY_HOLD_JSON + USER_KEYS, tier.attributes, json=True),
         **dict.fromkeys(ID_COLUMNS, _Rewrite(MAY_HOLD, tier.identifier)),
     }
     changed = [_apply(frame[name], plan) for name, plan in plans.items() if name in frame.columns]
@@ -82,6 +90,7 @@ class _Rewrite(NamedTuple):
 
     prefilter: str
     function: Callable[[str, int], str]
+    json: bool = False
 
 
 _Plan = _Rewrite | dict[str, "_Plan"]
@@ -110,6 +119,8 @@ def _apply_fields(column: pl.Series, plan: dict[str, _Plan]) -> pl.Series:
 
 def _rewrite(column: pl.Series, plan: _Rewrite) -> pl.Series:
     hits = column.str.contains(plan.prefilter).fill_null(value=False).arg_true()
+    if plan.json:
+        hits = hits.filter(column.gather(hits).str.replace_all(NOBODY, "t").str.contains(plan.prefilter))
     texts = column.gather(hits).to_list()
     rewritten = {text: plan.function(text, n) for text, n in Counter(texts).items()}
     if all(text == new for text, new in rewritten.items()):

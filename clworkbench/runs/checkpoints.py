@@ -41,6 +41,8 @@ def latest(checkpoints: Path, run: str) -> Checkpoint | None:
             shutil.rmtree(folder)
         else:
             found.append(Checkpoint(folder, int(str(says["step"])), float(str(says["seconds"]))))
+    if not found:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return max(found, key=lambda checkpoint: checkpoint.step, default=None)
 
 

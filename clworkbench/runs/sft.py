@@ -110,9 +110,11 @@ def _train(
         # Autocast casts the small adapter to the activations' dtype; PEFT would cast the activations to the adapter's.
         with disable_input_dtype_casting(trainer.model, active=environment["dtype"] == "bfloat16"):
             trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
-    except (ModelError, OSError):
+    except ModelError:
         shutil.rmtree(checkpoints, ignore_errors=True)
         raise
+    finally:
+        latest(checkpoints, run)
     sha256 = _publish(trainer.model, base, out)
     losses = [
         [entry["step"], entry["loss"], entry["learning_rate"]] for entry in trainer.state.log_history if "loss" in entry
@@ -128,12 +130,15 @@ def _publish(model: "PeftModel", base: Path, out: Path) -> str:
     building = out / f".adapter.{os.getpid()}"
     for left in out.glob(".adapter.*"):
         shutil.rmtree(left)
-    model.save_pretrained(building, safe_serialization=True)
-    (building / "README.md").unlink(missing_ok=True)
-    _settle_config(building / "adapter_config.json", base)
-    # Without training.json an adapter does not count: it is the same run's, killed before its last word.
-    shutil.rmtree(out / "adapter", ignore_errors=True)
-    building.rename(out / "adapter")
+    try:
+        model.save_pretrained(building, safe_serialization=True)
+        (building / "README.md").unlink(missing_ok=True)
+        _settle_config(building / "adapter_config.json", base)
+        # Without training.json an adapter does not count: it is the same run's, killed before its last word.
+        shutil.rmtree(out / "adapter", ignore_errors=True)
+        building.rename(out / "adapter")
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
     return file_sha256(out / "adapter" / ADAPTER_WEIGHTS)
 
 

@@ -79,7 +79,7 @@ def _arguments(checkpoints: Path, settings: SftSettings, *, bf16: bool, weighted
         bf16=bf16,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
-        gradient_checkpointing=False,
+        activation_checkpointing=False,
         remove_unused_columns=not weighted,
     )
 

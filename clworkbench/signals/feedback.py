@@ -5,8 +5,6 @@ from clworkbench.signals.messages import conversation
 from clworkbench.signals.rows import Row, Rows
 from clworkbench.signals.values import Fields, Unreadable, as_bool, as_number, encoded, nested, shape_of
 
-TARGETS = ("interaction", "conversation", "trace")
-
 
 def feedback_row(fields: Fields, rows: Rows, *, target_id: str, target_kind: str, origin: str | None = "user") -> Row:
     """The row that these fields make, but for `feedback_id` and `raw_sha256`.

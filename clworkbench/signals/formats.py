@@ -61,10 +61,30 @@ def checked_file(path: Path) -> bytes:
         raise SourceError(f"{path} cannot be read: {error.strerror}. Is the path right?") from error
     if not head:
         raise SourceError(f"{path} is empty: there is nothing to read. Has it been written yet?")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SourceError(f"{path} is UTF-16. Save it as UTF-8.")
     for mark, name in PACKED.items():
         if head.startswith(mark):
             raise SourceError(f"{path} is packed with {name}. Unpack it first.")
     return head
+
+
+def refuse_parquet(path: Path, head: bytes) -> None:
+    """Raises SourceError where a Parquet file stands in place of lines."""
+    if head.startswith(PARQUET):
+        raise SourceError(_unknown(path, "a Parquet file"))
+
+
+def checked_lines(path: Path) -> None:
+    """Raises SourceError for a Parquet file, and for one JSON value over many lines."""
+    head = checked_file(path)
+    refuse_parquet(path, head)
+    start = head.removeprefix(BOM).lstrip()
+    if start.startswith(b"[") or (start.startswith(b"{") and start[1:].lstrip(b" \t\r").startswith(b"\n")):
+        raise SourceError(
+            f"{path}: one JSON value over many lines, or one list, where one object a line is wanted.\n"
+            f"Rewrite it, e.g. with: jq -c 'if type == \"array\" then .[] else . end' {path.name}"
+        )
 
 
 def detect(path: Path) -> Detection:
@@ -72,9 +92,7 @@ def detect(path: Path) -> Detection:
 
     Raises: SourceError for a folder, an empty file or one of no known format, with what was found and the way out.
     """
-    head = checked_file(path)
-    if head.startswith(PARQUET):
-        raise SourceError(_unknown(path, "a Parquet file"))
+    checked_lines(path)
     first = None
     for line in _first_lines(path):
         try:
@@ -89,7 +107,7 @@ def detect(path: Path) -> Detection:
             first = first or f"JSON objects with the keys {', '.join(map(repr, list(record)[:12]))}"
         else:
             first = first or "JSON, but no objects"
-    raise SourceError(_unknown(path, first or "blank lines only", head))
+    raise SourceError(_unknown(path, first or "blank lines only"))
 
 
 def _first_lines(path: Path) -> list[bytes]:
@@ -107,13 +125,7 @@ def _first_lines(path: Path) -> list[bytes]:
     return lines
 
 
-def _unknown(path: Path, found: str, head: bytes = b"") -> str:
-    start = head.removeprefix(BOM).lstrip()
-    if start.startswith(b"[") or (start.startswith(b"{") and start[1:].lstrip(b" \t\r")[:1] == b"\n"):
-        return (
-            f"{path}: one JSON value over many lines, or one list, where one object a line is wanted.\n"
-            f"Rewrite it, e.g. with: jq -c 'if type == \"array\" then .[] else . end' {path.name}"
-        )
+def _unknown(path: Path, found: str) -> str:
     return (
         f"{path}: {found}, which is none of the formats {', '.join(FORMATS)}.\n"
         'If its columns can be mapped, declare it in clw.toml: a source with format = "mapping" and '

@@ -36,7 +36,7 @@ def operation(attributes: Mapping[str, object], events: list[Row]) -> str | None
         return "chat"
     if "gen_ai.agent.name" in attributes:
         return "invoke_agent"
-    return "chat" if any(event.get("name") in EVENT_ROLES for event in events) else None
+    return "chat" if any(str(event.get("name")) in EVENT_ROLES for event in events) else None
 
 
 def columns(attributes: Fields, events: list[Row], note: Note) -> Row:
@@ -139,7 +139,7 @@ def _from_events(events: list[Row], note: Note) -> tuple[list[Message] | None, l
     input_: list[Message] = []
     output: list[Message] = []
     reason = None
-    for event in [event for event in events if event.get("name") in EVENT_ROLES]:
+    for event in [event for event in events if str(event.get("name")) in EVENT_ROLES]:
         name = str(event["name"])
         try:
             found, stopped = _event_message(event, EVENT_ROLES[name], note)

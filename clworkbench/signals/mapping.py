@@ -95,7 +95,7 @@ def _read_row(record: Row, digest: str, rows: Rows, mapped: Plan) -> None:
     given: Row = dict(mapped.constants)
     for column, field in mapped.columns.items():
         value = _take(record, column)
-        if value is not None and value != "":
+        if value is not None and value != "" and value == value:  # a NaN is a gap
             given[field] = value
     fields = Fields(given, rows.note)
     if mapped.source.record == "feedback":

@@ -58,15 +58,27 @@ def messages(value: object, note: Note, *, role: str = "user") -> list[Message]:
     for at, item in enumerate(value):
         if isinstance(item, dict):
             said_by, content = item.get("role"), item.get("content")
-            if len(item) == 2 and isinstance(said_by, str) and isinstance(content, str):
-                found.append(Message(ROLES.get(said_by, said_by), content))
-                continue
+            if len(item) == 2 and isinstance(said_by, str):
+                if not isinstance(content, str):
+                    content = _only_text(content or item.get("parts"))
+                if content is not None:
+                    found.append(Message(ROLES.get(said_by, said_by), content))
+                    continue
             if "role" not in item:
                 raise Unreadable(f"messages[{at}] has no role")
             found.extend(_message(item, note, role))
         else:
             raise Unreadable(f"messages[{at}] is {kind_of(item)}, not an object")
     return found
+
+
+def _only_text(parts: object) -> str | None:
+    """The text of a message that consists of one plain text part: most messages do."""
+    if isinstance(parts, list) and len(parts) == 1 and isinstance(part := parts[0], dict):
+        text = part.get("content") or part.get("text")
+        if len(part) == 2 and part.get("type") == "text" and isinstance(text, str):
+            return text
+    return None
 
 
 def conversation(value: object, note: Note, *, role: str = "user") -> list[Message]:
@@ -124,6 +136,7 @@ def _from_parts(content: list[object], note: Note) -> tuple[str | None, list[Too
     lossless = True
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
+        kind = kind if kind is None or isinstance(kind, str) else kind_of(kind)
         if isinstance(part, str):
             texts.append(part)
         elif not isinstance(part, dict):
@@ -140,8 +153,8 @@ def _from_parts(content: list[object], note: Note) -> tuple[str | None, list[Too
             continue
         else:
             lossless = False
-            if not isinstance(kind, str) or kind not in KEPT:
-                note("unknown part type", kind[:40] if isinstance(kind, str) else kind_of(kind))
+            if kind not in KEPT:
+                note("unknown part type", kind[:40] if kind else "a part without a type")
         left.append(part)
     keep = not lossless or len(texts) > 1
     return ("\n".join(texts) if texts else None), calls, results, (left if keep else [])

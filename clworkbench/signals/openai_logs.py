@@ -1,6 +1,7 @@
 """OpenAI-style chat logs: one JSON object a line, with `messages`, or a request and its response."""
 
 import math
+from collections.abc import Callable
 from hashlib import sha256
 
 from clworkbench.signals.feedback import feedback_row
@@ -16,6 +17,13 @@ PARAMETERS = frozenset(
         *("function_call", "modalities", "top_logprobs", "prediction", "verbosity", "store"),
     }
 )
+METADATA: dict[str, tuple[str, Callable[[Fields, str], object]]] = {
+    **dict.fromkeys(("conversation_id", "session_id", "thread_id"), ("conversation_id", Fields.text)),
+    **{name: (name, Fields.text) for name in ("app", "environment", "release_id", "model_version")},
+    **{name: (name, Fields.share) for name in ("propensity", "confidence")},
+    **{name: (name, Fields.number) for name in ("latency_ms", "cost_usd")},
+}
+"""What `metadata` may tell: key to column, and how it is read."""
 REQUEST_ONLY = frozenset({"model", "messages", "user", "metadata", "tools", "safety_identifier"})
 
 
@@ -181,22 +189,11 @@ def _error(value: object) -> str | None:
 
 def _from_metadata(row: Row, metadata: Fields, rows: Rows) -> None:
     """Fills the columns that are still empty from `metadata`."""
-    found: Row = {
-        "conversation_id": metadata.text("conversation_id", "session_id", "thread_id"),
-        "app": metadata.text("app"),
-        "environment": metadata.text("environment"),
-        "release_id": metadata.text("release_id"),
-        "model_version": metadata.text("model_version"),
-        "propensity": metadata.share("propensity"),
-        "confidence": metadata.share("confidence"),
-        "latency_ms": metadata.number("latency_ms"),
-        "cost_usd": metadata.number("cost_usd"),
-    }
-    user = metadata.text("user_id", "user") if row["user_key"] is None else None
-    found["user_key"] = None if user is None else rows.pseudonyms.user(user)
-    for name, value in found.items():
-        if row[name] is None:
-            row[name] = value
+    for name, (column, take) in METADATA.items():
+        if name in metadata.rest and row[column] is None:
+            row[column] = take(metadata, name)
+    if row["user_key"] is None and (user := metadata.text("user_id", "user")) is not None:
+        row["user_key"] = rows.pseudonyms.user(user)
 
 
 def _confidence(logprobs: object) -> float | None:

@@ -12,14 +12,22 @@ from clworkbench.settings import OutcomeRule
 RESERVED = ("rule",)
 
 
-def events(rules: Sequence[OutcomeRule]) -> list[pl.Expr]:
-    """What each rule finds among a signal's feedback: aggregations `event_<rule>`.
+def verdicts(rules: Sequence[OutcomeRule]) -> list[pl.Expr]:
+    """What each rule reads off one row of feedback (`name`, `score`, `at`, the signal's `started_at`).
 
-    To be taken over rows of feedback of one signal (`name`, `score`, `at`, and the signal's `started_at`), sorted by
-    time. Without `within` the latest event decides (a thumb can be turned). With `within` it is whether the event
-    that the rule waits for came in time; one without a date counts as in time.
+    Without `within` true, false or nothing. With it, true where the event that the rule waits for came in time; one
+    without a date counts as in time.
     """
-    return [_event(rule).alias(f"event_{rule.name}") for rule in rules]
+    return [_verdict(rule).alias(f"event_{rule.name}") for rule in rules]
+
+
+def events(rules: Sequence[OutcomeRule]) -> list[pl.Expr]:
+    """What each rule found in all of a signal's feedback: aggregations over `verdicts`, in order of time.
+
+    Without `within` the latest decides: a thumb can be turned.
+    """
+    found = [(rule, pl.col(f"event_{rule.name}")) for rule in rules]
+    return [event.drop_nulls().last() if rule.within is None else event.any() for rule, event in found]
 
 
 def decide(signals: pl.DataFrame, rules: Sequence[OutcomeRule], until: Mapping[str, datetime | None]) -> pl.DataFrame:
@@ -110,21 +118,14 @@ def _names(rule: OutcomeRule) -> set[str]:
 
 
 def _verdict(rule: OutcomeRule) -> pl.Expr:
-    """What one row of feedback says under a rule: true, false, or nothing."""
     name, score = pl.col("name"), pl.when(pl.col("score").is_finite()).then(pl.col("score"))
     scored = name == pl.lit(rule.score, pl.String)
     negative = name.is_in(list(rule.negative)) | (scored & (score < 0))
     positive = name.is_in(list(rule.positive)) | (scored & (score > 0))
-    return pl.when(negative).then(statement=False).when(positive).then(statement=True)
-
-
-def _event(rule: OutcomeRule) -> pl.Expr:
-    verdict = _verdict(rule)
     if rule.within is None:
-        return verdict.drop_nulls().last()
+        return pl.when(negative).then(statement=False).when(positive).then(statement=True)
     in_time = pl.col("at").is_null() | (pl.col("at") <= pl.col("started_at") + rule.within)
-    awaited = verdict if _waits_for_good(rule) else ~verdict
-    return (awaited & in_time).any()
+    return (positive if _waits_for_good(rule) else negative) & in_time
 
 
 def _settled(rule: OutcomeRule, until: datetime | None) -> pl.Expr:

@@ -8,7 +8,17 @@ from typing import BinaryIO, NamedTuple
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.settings import Source
 from clworkbench.signals import mapping, tables
-from clworkbench.signals.formats import BOM, FORMATS, PARQUET, Detection, checked_file, checked_format, detect
+from clworkbench.signals.formats import (
+    BOM,
+    FORMATS,
+    PARQUET,
+    Detection,
+    checked_file,
+    checked_format,
+    checked_lines,
+    detect,
+    refuse_parquet,
+)
 from clworkbench.signals.rows import Chunk, Fidelity, Rows
 from clworkbench.signals.values import Unreadable, decoded
 
@@ -47,11 +57,13 @@ def read(path: Path, source: Source, pseudonyms: Pseudonyms, *, chunk_bytes: int
     head = checked_file(path)
     rows = Rows(source, pseudonyms, path.as_posix())
     if mapped is None:
+        refuse_parquet(path, head)
         known = FORMATS[detect(path).format if name == "auto" else name]
         return _line_chunks(path, rows, known.read_line, chunk_bytes)
     if head.startswith(PARQUET):
         return tables.parquet_chunks(path, rows, mapped)
-    if head.removeprefix(BOM).lstrip().startswith(b"{"):
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".json") or head.removeprefix(BOM).lstrip().startswith(b"{"):
+        checked_lines(path)
         mapping.check_columns(_first_keys(path), mapped, path, every=False)
         return _line_chunks(path, rows, lambda raw, into: mapping.read_line(raw, into, mapped), chunk_bytes)
     return tables.csv_chunks(path, rows, mapped)

@@ -11,7 +11,7 @@ import polars as pl
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import FEEDBACK, INTERACTIONS, MESSAGES, QUARANTINE, TimestampUtc
 from clworkbench.settings import Source
-from clworkbench.signals.messages import Message
+from clworkbench.signals.messages import Message, ToolCall
 from clworkbench.signals.values import encoded
 
 IDENTITIES = frozenset(
@@ -215,36 +215,30 @@ def _column(name: str, dtype: pl.DataType, rows: list[Row]) -> pl.Series:
 
 
 def _message_column(name: str, lists: list[list[Message] | None]) -> pl.Series:
-    """Nested columns by way of Arrow offsets: some ten times as fast as from nested Python objects."""
-    import pyarrow as pa
-
+    """Nested columns by way of flat ones and offsets: ten times as fast as from nested Python objects."""
     flat = [message for messages in lists for message in messages or ()]
-    columns = list(zip(*flat, strict=True)) or [()] * len(Message._fields)
-    arrays = [
-        _tool_calls(column) if field == "tool_calls" else pa.array(column, pa.large_string())
-        for field, column in zip(Message._fields, columns, strict=True)
+    columns = [
+        _tool_calls([message.tool_calls for message in flat])
+        if field == "tool_calls"
+        else pl.Series(field, [message[at] for message in flat], pl.String)
+        for at, field in enumerate(Message._fields)
     ]
-    structs = pa.StructArray.from_arrays(arrays, names=list(Message._fields))
-    array = pa.LargeListArray.from_arrays(_offsets(lists), structs)
-    return pl.Series(name, array).cast(MESSAGES)
+    return _listed(name, lists, pl.DataFrame(columns))
 
 
-def _tool_calls(calls: tuple[Sequence[tuple[str | None, ...]] | None, ...]) -> object:
-    import pyarrow as pa
-
-    flat = [call for several in calls for call in several or ()]
-    columns = list(zip(*flat, strict=True)) or [()] * 3
-    arrays = [pa.array(column, pa.large_string()) for column in columns]
-    return pa.LargeListArray.from_arrays(
-        _offsets(calls), pa.StructArray.from_arrays(arrays, names=["id", "name", "arguments"])
-    )
+def _tool_calls(calls: list[tuple[ToolCall, ...] | None]) -> pl.Series:
+    flat = [call for several in calls if several for call in several]
+    columns = [pl.Series(field, [call[at] for call in flat], pl.String) for at, field in enumerate(ToolCall._fields)]
+    return _listed("tool_calls", calls, pl.DataFrame(columns))
 
 
-def _offsets(lists: Sequence[Sequence[object] | None]) -> object:
-    """Where each list starts among all elements; null where there is no list."""
+def _listed(name: str, lists: Sequence[Sequence[object] | None], flat: pl.DataFrame) -> pl.Series:
+    """A column of lists of structs, out of all their elements one under the other; null where there is no list."""
     import pyarrow as pa
 
     lengths = np.fromiter((len(items) if items else 0 for items in lists), np.int64, len(lists))
     missing = np.fromiter((items is None for items in lists), bool, len(lists))
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return pa.array(ends, pa.int64(), mask=np.append(missing, False))
+    offsets = pa.array(ends, pa.int64(), mask=np.append(missing, False))
+    structs = flat.to_struct().to_arrow(compat_level=pl.CompatLevel.newest())
+    return pl.Series(name, pa.LargeListArray.from_arrays(offsets, structs))

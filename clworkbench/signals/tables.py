@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import polars as pl
+from polars import selectors
 
 from clworkbench.errors import SourceError
 from clworkbench.signals.mapping import Plan, check_columns, reachable, read_row
@@ -27,7 +28,7 @@ def parquet_chunks(path: Path, rows: Rows, mapped: Plan) -> Iterator[Chunk]:
             check_columns(file.schema_arrow.names, mapped, path, every=True)
             start = 0
             for batch in file.iter_batches(batch_size=ROWS_A_CHUNK):
-                frame = pl.DataFrame(pl.from_arrow(batch))
+                frame = pl.DataFrame(pl.from_arrow(batch)).with_columns(selectors.decimal().cast(pl.Float64))
                 for at, record in enumerate(frame.iter_rows(named=True), start):
                     rows.at(at, 1)
                     digest = sha256(canonical(record)).hexdigest()

@@ -97,12 +97,16 @@ def shape_of(value: object) -> str:
 
 
 def as_text(value: object) -> str:
-    """A name or id as text; raises Unreadable for what is neither text nor number."""
+    """A name or id as text; raises Unreadable for what is neither text nor number.
+
+    7.0 is "7": a table with gaps makes floats of ids.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unreadable(f"{kind_of(value)}, where a text is wanted")
-    return str(value)
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value)
 
 
 def as_number(value: object) -> float:
@@ -223,7 +227,15 @@ class Fields:
 
     def text(self, *names: str) -> str | None:
         """A name or id; a number is taken as its text."""
-        return self._read(names, as_text)
+        rest = self.rest
+        for name in names:
+            value = rest.get(name)
+            if value is not None and value != "":
+                if type(value) is str:
+                    del rest[name]
+                    return value
+                return self._read(names, as_text)
+        return None
 
     def number(self, *names: str) -> float | None:
         """A finite number."""

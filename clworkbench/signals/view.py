@@ -69,8 +69,9 @@ def attributed(interactions: pl.DataFrame, feedback: pl.DataFrame, *, as_of: dat
     Returns:
         One row for each feedback known: `feedback_id`, `interaction_id` (null where no answer was found).
     """
-    found = _targets(_latest_feedback(feedback, as_of), _answers(interactions, as_of))
-    return found.select("feedback_id", "interaction_id").sort("feedback_id")
+    known, answers = _latest_feedback(feedback, as_of), _answers(interactions, as_of)
+    found = answers["interaction_id"].gather(_targets(known, answers))
+    return known.select("feedback_id", found.alias("interaction_id")).sort("feedback_id")
 
 
 def _answers(interactions: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
@@ -112,60 +113,62 @@ def _latest_feedback(feedback: pl.DataFrame, as_of: datetime | None) -> pl.DataF
 
 
 def _said(feedback: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Feedback with its answer's `interaction_id` and `started_at`, by time."""
-    found = _targets(feedback, answers).drop_nulls("interaction_id")
-    return found.join(answers.select("interaction_id", "started_at"), on="interaction_id").sort(
-        "at", "seq", "feedback_id", nulls_last=False
-    )
-
-
-def _targets(feedback: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Feedback with `interaction_id`, null where its target is no answer or holds none."""
-    kind = pl.col("target_kind").fill_null("any")
-    places = answers.select("interaction_id", "source", *TARGETS, "seq", at=pl.col("started_at").fill_null(LONG_AGO))
-    direct = pl.col("target_id").is_in(answers["interaction_id"].implode())
-    found = feedback.with_columns(
-        interaction_id=pl.when((kind == "interaction") & direct).then("target_id").cast(pl.String)
-    )
-    for column, kinds in TARGETS.items():
-        asked = found.filter(kind.is_in(kinds), pl.col("interaction_id").is_null())
-        last = _last_before(asked, places.rename({column: "target_id"}).drop_nulls("target_id"))
-        found = (
-            found.join(last, on="feedback_id", how="left", maintain_order="left")
-            .with_columns(interaction_id=pl.coalesce("interaction_id", "last"))
-            .drop("last")
+    """Feedback that found its answer, with the answer's `interaction_id` and `started_at`, by time."""
+    targets = _targets(feedback, answers)
+    return (
+        feedback.with_columns(
+            interaction_id=answers["interaction_id"].gather(targets), started_at=answers["started_at"].gather(targets)
         )
-    return found
+        .filter(targets.is_not_null())
+        .sort("at", "seq", "feedback_id", nulls_last=False)
+    )
 
 
-def _last_before(feedback: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
-    """The last answer with the target's id before the feedback, else the last of all: `feedback_id`, `last`."""
+def _targets(feedback: pl.DataFrame, answers: pl.DataFrame) -> pl.Series:
+    """For each feedback the row of its answer, null where its target is no answer or holds none."""
+    asked = feedback.select("source", "target_id", "at", kind=pl.col("target_kind").fill_null("any")).with_row_index()
+    places = answers.select(
+        "interaction_id", "source", *TARGETS, "seq", at=pl.col("started_at").fill_null(LONG_AGO)
+    ).with_row_index("answer")
+    direct = places.select("answer", target_id="interaction_id")
+    found = asked.filter(pl.col("kind") == "interaction").join(direct, on="target_id").select("index", "answer")
+    for column, kinds in TARGETS.items():
+        left = asked.filter(pl.col("kind").is_in(kinds)).join(found, on="index", how="anti")
+        where = places.select("answer", "source", "at", "seq", target_id=column)
+        found = pl.concat([found, _last_before(left, where.join(left, on="target_id", how="semi"))])
+    return asked.select("index").join(found, on="index", how="left", maintain_order="left")["answer"]
+
+
+def _last_before(asked: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """The last answer with the target's id before the feedback, else the last of all: `index`, `answer`."""
     key = ["source", "target_id"]
-    places = places.sort("at", "seq", "interaction_id").select(*key, "at", last="interaction_id")
-    whole = places.group_by(key).agg(pl.col("last").last())
-    alone = whole.group_by("target_id").agg(pl.col("source").first(), n=pl.len()).filter(pl.col("n") == 1)
+    places = places.drop_nulls(key).sort("at", "seq", "answer")
+    last = places.group_by(key).agg(last_of_all=pl.col("answer").last())
+    only = last.group_by("target_id").agg(only=pl.col("source").first(), n=pl.len()).filter(pl.col("n") == 1)
+    own = last.select(*key, own="source")
     asked = (
-        feedback.select("feedback_id", "source", "target_id", at=pl.col("at").dt.cast_time_unit("us"))
-        .join(whole.select(key).with_columns(own="source"), on=key, how="left")
-        .join(alone.select("target_id", only="source"), on="target_id", how="left")
+        asked.join(own, on=key, how="left")
+        .join(only, on="target_id", how="left")
         .with_columns(source=pl.coalesce("own", "only"))
-        .drop_nulls(key)
+        .join(last, on=key)
         .sort("at")
     )
-    before = asked.drop_nulls("at").join_asof(places, on="at", by=key, strategy="backward", check_sortedness=False)
-    return (
-        asked.join(whole.rename({"last": "last_of_all"}), on=key)
-        .join(before.select("feedback_id", "last"), on="feedback_id", how="left")
-        .select("feedback_id", last=pl.coalesce("last", "last_of_all"))
+    before = asked.drop_nulls("at").join_asof(places, on="at", by=key, check_sortedness=False)
+    return asked.join(before.select("index", "answer"), on="index", how="left").select(
+        "index", answer=pl.coalesce("answer", "last_of_all")
     )
 
 
 def _summed(said: pl.DataFrame, rules: Sequence[OutcomeRule]) -> pl.DataFrame:
-    return said.group_by("interaction_id", maintain_order=True).agg(
-        pl.len().cast(pl.Int64).alias("n_feedback"),
-        pl.col("feedback_id").alias("feedback_ids"),
-        pl.col("name").drop_nulls().unique().sort().alias("feedback_names"),
-        *outcomes.events(rules),
+    return (
+        said.with_columns(outcomes.verdicts(rules))
+        .group_by("interaction_id", maintain_order=True)
+        .agg(
+            pl.len().cast(pl.Int64).alias("n_feedback"),
+            pl.col("feedback_id").alias("feedback_ids"),
+            pl.col("name").drop_nulls().unique().sort().alias("feedback_names"),
+            *outcomes.events(rules),
+        )
     )
 
 

@@ -15,8 +15,8 @@ import polars as pl
 from clworkbench.errors import ArtefactError, WorkspaceError
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import KEYS
-from clworkbench.signals import view
 from clworkbench.settings import Settings, load_settings, template
+from clworkbench.signals import view
 from clworkbench.workspace import artefacts, leases
 from clworkbench.workspace.catalog import Catalog
 from clworkbench.workspace.key import load_key, make_key

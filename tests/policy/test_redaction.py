@@ -139,6 +139,34 @@ def test_json_stays_json_and_changes_only_where_it_must() -> None:
     assert after.counts == {"CARD": 1, "EMAIL": 2, "PHONE": 1}
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "me:\\n202-555-0143",
+        "\\t0176/1234567",
+        "\\u0030176/1234567",
+        "\\u00a0202-555-0143",
+        "\\u7535\\u8bdd202-555-0143",
+    ],
+)
+def test_an_escape_in_json_hides_nothing(raw: str) -> None:
+    after = redact(interactions(parameters=[f'["{raw}"]']), KEY)
+    assert after.counts == {"PHONE": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"a": "2026-11-23 4111111111111111"}', "CARD"),
+        ('{"a": "1776346968790316000]GB82WEST12345698765432"}', "IBAN"),
+        ('{"t": "2026-11-23T06:48:57.961165Z", "a": "202-555-0143"}', "PHONE"),
+        ('{"t": 1776346968790316000, "x": 0.123456789, "phone": 2025550143}', "PHONE"),
+    ],
+)
+def test_times_beside_a_number_hide_nothing(text: str, kind: str) -> None:
+    assert redact(interactions(attributes=[text]), KEY).counts == {kind: 1}
+
+
 def test_json_within_json_stays_json() -> None:
     inner = json.dumps({"card": 4111111111111111, "mail": "anna@firma.de"})
     after = redact(interactions(attributes=[json.dumps({"body": inner, "list": [[inner]]})]), KEY)

@@ -19,10 +19,13 @@ def write(tmp_path: Path, raw: bytes) -> Path:
         (b'{"resource_spans":[]}', Detection("otlp", "a JSON object with resource_spans")),
         (b'\xef\xbb\xbf\n{"messages":[]}', Detection("openai", "a JSON object with messages")),
         (b'{"request":{},"response":{}}', Detection("openai", "a JSON object with a request and its response")),
-        (b'{"metric_name":"m","target_id":"t"}', Detection("tensorzero", "a JSON object with metric_name and target_id")),
+        (
+            b'{"metric_name":"m","target_id":"t"}',
+            Detection("tensorzero", "a JSON object with metric_name and target_id"),
+        ),
         (b'garbage\n{"half":\n[1]\n{"messages":[]}\n', Detection("openai", "a JSON object with messages")),
     ],
-)  # fmt: skip
+)
 def test_a_format_is_told_by_its_first_readable_record(tmp_path: Path, raw: bytes, wanted: Detection) -> None:
     assert detect(write(tmp_path, raw)) == wanted
 
@@ -38,6 +41,7 @@ def test_a_format_is_told_by_its_first_readable_record(tmp_path: Path, raw: byte
         (b'{\n  "messages": []\n}\n', "one JSON value over many lines, or one list"),
         (b'[\n{"messages": []}\n]', "one JSON value over many lines, or one list"),
         (b"\x1f\x8b\x08\x00", "packed with gzip"),
+        ("{}".encode("utf-16"), "is UTF-16. Save it as UTF-8"),
     ],
 )
 def test_a_file_of_no_known_format_is_refused_with_what_was_found(tmp_path: Path, raw: bytes, found: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from clworkbench.errors import SettingsError
 from clworkbench.settings import OutcomeRule
-from clworkbench.signals.outcomes import decide, events, read_until, summary
+from clworkbench.signals.outcomes import decide, events, read_until, summary, verdicts
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ def settled(
     """What one signal that started at `start` settles to; all rules are read until the same time."""
     signal = pl.DataFrame({"id": [0], "started_at": [start]}, schema={"id": pl.Int32, "started_at": SCHEMA["at"]})
     said = pl.DataFrame(happened, schema=SCHEMA, orient="row").join(signal, how="cross")
-    row = signal.join(said.group_by("id").agg(events(rules)), on="id", how="left")
+    row = signal.join(said.with_columns(verdicts(rules)).group_by("id").agg(events(rules)), on="id", how="left")
     return decide(row, rules, {rule.name: until for rule in rules}).row(0, named=True)
 
 

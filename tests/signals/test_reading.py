@@ -13,6 +13,7 @@ from clworkbench.schemas import FEEDBACK, INTERACTIONS, QUARANTINE
 from clworkbench.settings import Source
 from clworkbench.signals import reading
 from clworkbench.signals.reading import read
+from clworkbench.signals.rows import Occurrences
 from tests.signals.whole import KEY, read_whole
 
 ASKED = {"role": "user", "content": "hi"}
@@ -78,6 +79,17 @@ def test_records_without_an_id_are_told_apart_by_content_and_occurrence(tmp_path
     assert appended.n_unique() == 4
     assert appended.to_list()[:3] == before.to_list()
     assert before[1] == KEY.id("desk", "content", sha256(first).hexdigest(), "1")
+
+
+def test_occurrences_are_numbered_over_the_ends_of_chunks() -> None:
+    occurrences = Occurrences()
+    one, two = sha256(b"1").hexdigest(), sha256(b"2").hexdigest()
+    numbers = []
+    for digest in (one, one, two, one):
+        numbers.append(occurrences.number(digest))
+        occurrences.fold()
+    assert numbers == [0, 1, 0, 2]
+    assert occurrences.number(two) == 1
 
 
 def test_chunks_end_with_the_line_that_reaches_a_multiple(tmp_path: Path) -> None:
@@ -198,6 +210,7 @@ def test_files_that_cannot_be_read_at_all_are_refused_before_the_first_chunk(tmp
         (tmp_path, r"is a folder\. Name files in it"),
         (tmp_path / "none", "cannot be read: No such file"),
         (packed, "packed with gzip. Unpack it first"),
+        (write(tmp_path / "t.parquet", b"PAR1"), "a Parquet file, which is none of the formats"),
     ):
         with pytest.raises(SourceError, match=words):
             read(path, DESK, KEY)

@@ -17,12 +17,14 @@ INFERENCE = {
     "function_name": "answer",
     "variant_name": "openai::gpt-4o-mini",
     "episode_id": "018cc251-f400-7000-8000-00000000000e",
-    "input": json.dumps({"system": {"topic": "x"}, "messages": [{"role": "user", "content": [{"type": "text", "value": "hi"}]}]}),
+    "input": json.dumps(
+        {"system": {"topic": "x"}, "messages": [{"role": "user", "content": [{"type": "text", "value": "hi"}]}]}
+    ),
     "output": '[{"type":"text","text":"hello"}]',
     "processing_time_ms": 120,
     "inference_params": '{"chat_completion":{"temperature":0.5}}',
     "tags": '{"user_id":"ann","k":"v"}',
-}  # fmt: skip
+}
 
 
 def test_an_inference_row_becomes_an_interaction(ingest: Ingest) -> None:

