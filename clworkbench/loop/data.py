@@ -75,9 +75,10 @@ def write_candidates(workspace: Workspace, path: Path) -> int:
 
 
 def import_labels(workspace: Workspace, path: Path, *, source: str = "reviewers") -> dict[str, object]:
-    """Reads what reviewers filled in; the same file again adds nothing. Counts `new`, `known` and `rejected` rows."""
+    """Reads what reviewers filled in, and counts its rows by what became of them; the same file again adds nothing."""
     known = workspace.scan("interactions").select("interaction_id").unique().collect()["interaction_id"]
-    found = read_labels(path, known, workspace.pseudonyms, source=source)
+    redacted = workspace.settings.policy.redaction != "off"
+    found = read_labels(path, known, workspace.pseudonyms, source=source, redacted=redacted)
     batch_id = stable_id("labels", source, found.labels["label_id"].sort().to_list())
     fresh = 0
     if not workspace.catalog.is_committed(batch_id):
@@ -87,6 +88,7 @@ def import_labels(workspace: Workspace, path: Path, *, source: str = "reviewers"
     return {
         "new": fresh,
         "known": found.labels.height - fresh,
+        "unanswered": found.unanswered,
         "rejected": found.rejected.height,
         "rejected_why": dict(found.rejected["reason"].value_counts().iter_rows()),
     }
@@ -149,6 +151,11 @@ def build(
     )
     examples = held_out(workspace)
     made = build_sft(found, workspace.labels(), examples, rules, workspace.pseudonyms)
+    if learned_by and not made.n_new and made.dropped["not_replayed"]:
+        raise EvidenceError(
+            f"{name}: 0 rows that {learned_by} has not learned already ({made.dropped['not_replayed']} it has).\n"
+            "Wait for new signals to settle, or build without --learned-by."
+        )
     if not made.splits.get("train"):
         lost = ", ".join(f"{n} {reason}" for reason, n in made.dropped.items() if n) or "there are no signals"
         raise EvidenceError(f"{name}: {UNSETTLED}: of {made.n_signals} signals, {lost}.\nSee them with `clw status`.")

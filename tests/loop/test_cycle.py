@@ -13,7 +13,20 @@ from clworkbench.loop.cycle import cycle
 from clworkbench.loop.status import status
 from clworkbench.workspace import Workspace
 
-WORDS = ["card", "refund", "transfer", "balance", "charged", "twice", "rate", "today", "wrong", "cancel", "please", "arrived"]
+WORDS = [
+    "card",
+    "refund",
+    "transfer",
+    "balance",
+    "charged",
+    "twice",
+    "rate",
+    "today",
+    "wrong",
+    "cancel",
+    "please",
+    "arrived",
+]
 
 SETTINGS = """\
 format = 1
@@ -36,7 +49,7 @@ learning_rate = 2e-2
 max_tokens = 96
 checkpoint_every = 10
 [evals]
-suites = "main"
+suites = ["main"]
 max_new_tokens = 8
 """
 
@@ -63,7 +76,7 @@ def turned(tmp_path_factory, tiny_base):
     with pytest.MonkeyPatch.context() as patch:
         place = tmp_path_factory.mktemp("loop")
         patch.setenv("CLW_CONFIG", str(place / "config"))
-        settings = SETTINGS.format(base=tiny_base).replace('suites = "main"', 'suites = ["main"]')
+        settings = SETTINGS.format(base=tiny_base)
         workspace = Workspace.create(place / "w", settings=settings)
         log(workspace.folder / "inbox" / "march.jsonl", range(60), "refund")
         examples = [
@@ -88,7 +101,7 @@ def test_a_second_turn_finds_nothing_new_and_trains_nothing(turned):
     workspace, first = turned
     turn = cycle(workspace)
     assert turn.run is None
-    assert turn.waits_for.startswith("evidence: 0 rows")
+    assert f"0 rows that {first.run} has not learned already" in turn.waits_for
     assert [m["id"] for m in workspace.catalog.artefacts("run")] == [first.run]
 
 
@@ -198,7 +211,7 @@ def test_an_empty_workspace_waits_for_signals(workspace):
 
 
 def test_a_cycle_that_wants_labels_writes_the_sheet_and_goes_on_when_it_is_filled_in(workspace, tiny_base):
-    settings = SETTINGS.format(base=tiny_base).replace('suites = "main"', "")
+    settings = SETTINGS.format(base=tiny_base).replace('suites = ["main"]', "")
     (workspace.folder / "clw.toml").write_text(settings + '[labels]\nfile = "labels.csv"\nwanted = true\n')
     log(workspace.folder / "inbox" / "march.jsonl", range(4), "refund")
     turn = cycle(workspace)

@@ -30,7 +30,9 @@ def test_pickled_weights_are_refused_with_the_way_out(tmp_path: Path):
 
 
 def test_a_hub_that_cannot_be_reached_says_what_to_do(tmp_path: Path):
-    code = "from clworkbench.models.weights import weights\ntry: weights('hf:org/none')\nexcept ValueError as e: print(e)"
+    code = (
+        "from clworkbench.models.weights import weights\ntry: weights('hf:org/none')\nexcept ValueError as e: print(e)"
+    )
     closed = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     told = subprocess.run([sys.executable, "-c", code], env=closed, capture_output=True, text=True, check=True)
     assert told.stdout.startswith("model hf:org/none: not on this machine, and the hub cannot be reached.")

@@ -251,7 +251,8 @@ def test_an_adapter_changed_on_disk_is_refused(tiny_base: Path, tmp_path: Path):
 
 def test_a_warm_start_goes_on_where_its_parent_ended(undisturbed: SftResult, tiny_base: Path, tmp_path: Path):
     longer = train_sft(training_rows(), tiny_base, tmp_path / "child", QUICK, parent_adapter=undisturbed.adapter)
-    assert longer.loss_first == pytest.approx(undisturbed.loss_last, abs=0.1)
+    came_down = undisturbed.loss_first - undisturbed.loss_last
+    assert longer.loss_first < undisturbed.loss_first - 0.8 * came_down
     assert longer.loss_first < undisturbed.loss_first - 0.2
     assert longer.loss_last < longer.loss_first
     assert longer.adapter_sha256 != undisturbed.adapter_sha256
