@@ -47,7 +47,8 @@ class OutcomeRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         positive: names of feedback that make it positive.
         score: name of a feedback whose score decides by its sign (0 says nothing).
         within: with it, a signal settles once the source's watermark has passed `started_at + within`:
-            negative if a negative came in time, else positive. Without it, as soon as an event is there.
+            negative if a negative came in time, else positive; a rule that names only positives, the other way
+            round. Without it, as soon as an event is there.
         source: whose watermark settles it; when None, all sources that ever reported such an event.
     """
 

@@ -83,7 +83,7 @@ def select(n: int | None, out: Path | None, as_of: datetime | None, event_time: 
     found = choose(place, n, as_of=as_of, event_time=event_time)
     lines = [f"{found.frame.height:,} candidates", *(f"  {k:<16} {v:,}" for k, v in found.by_reason.items())]
     if out:
-        write_candidates(place, out)
+        write_candidates(place, found, out)
         lines.append(f"Fill in {out}, then `clw label import {out}`.")
     return {"candidates": found.frame.height, "by_reason": found.by_reason, "file": str(out) if out else None}, lines
 

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import polars as pl
 
+from clworkbench.candidates.select import Selection
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import EvidenceError
 from clworkbench.loop import capture, data, model, ship
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.folder import stable_id
 
 Say = Callable[[str, str], None]
 """Called with a step's name and a line about what it did and found."""
@@ -64,7 +65,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
             return turn
         selection = data.choose(workspace, as_of=as_of, event_time=event_time)
         tell("select", f"{selection.frame.height:,} candidates: {_counts(selection.by_reason)}")
-        if wanted := _labels(workspace, tell):
+        if wanted := _labels(workspace, selection, tell):
             turn.waits_for = wanted
             return turn
         _learn(workspace, turn, tell, as_of=as_of, event_time=event_time)
@@ -94,22 +95,23 @@ def _outcomes(found: pl.DataFrame) -> str:
     )
 
 
-def _labels(workspace: Workspace, tell: Say) -> str | None:
+def _labels(workspace: Workspace, selection: Selection, tell: Say) -> str | None:
     """Reads the reviewers' file; returns what is still wanted."""
     settings = workspace.settings.labels
     path = workspace.folder / settings.file if settings.file else None
     if path and path.exists():
         found = data.import_labels(workspace, path)
         tell("labels", f"{path.name}: {found['new']} new, {found['known']} known, {found['rejected']} left out")
-    latest = workspace.read("candidates").filter(pl.col("seq") == pl.col("seq").max())
-    labelled = workspace.labels()["interaction_id"].implode()
-    missing = latest.filter(~pl.col("interaction_id").is_in(labelled)).height
-    if not (settings.wanted and missing == latest.height):
+    chosen = selection.frame["interaction_id"]
+    labelled = chosen.is_in(workspace.labels()["interaction_id"].implode()).any()
+    if not settings.wanted or labelled or chosen.is_empty():
         return None
-    sheet = path or workspace.folder / "labels.csv"
-    blank = Path(sheet).with_name("to-label.csv")
-    data.write_candidates(workspace, blank)
-    return f"labels: fill in {blank} and save it as {sheet}; then run `clw cycle` again"
+    filled = path or workspace.folder / "labels.csv"
+    # Named by its content and written once: somebody may be filling it in.
+    blank = filled.with_name(f"to-label-{stable_id(chosen.sort().to_list())[:8]}.csv")
+    if not blank.exists():
+        data.write_candidates(workspace, selection, blank)
+    return f"labels: fill in {blank} and save it as {filled}; then run `clw cycle` again"
 
 
 def _learn(workspace: Workspace, turn: Cycle, tell: Say, *, as_of: datetime | None, event_time: bool) -> None:

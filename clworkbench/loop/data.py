@@ -8,7 +8,7 @@ import polars as pl
 
 from clworkbench import expressions
 from clworkbench.candidates.select import DEFAULT, Selection, select
-from clworkbench.errors import ArtefactError, EvidenceError
+from clworkbench.errors import ArtefactError, EvidenceError, ExpressionError
 from clworkbench.evals.suites import read_suite
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
 from clworkbench.policy.redaction import redact_text
@@ -17,6 +17,7 @@ from clworkbench.settings import settings_dict
 from clworkbench.training_sets.leakage import leaks
 from clworkbench.training_sets.sft import BuiltSet, SftRules, build_sft
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.artefacts import disk_full
 from clworkbench.workspace.catalog import now
 from clworkbench.workspace.folder import stable_id
 
@@ -52,10 +53,14 @@ class Build:
 def choose(
     workspace: Workspace, n: int | None = None, *, as_of: datetime | None = None, event_time: bool = False
 ) -> Selection:
-    """Selects the signals that deserve a person's attention and keeps them as candidates, with their reasons."""
+    """Selects the signals that deserve a person's attention and keeps them as candidates, with their reasons.
+
+    What a person has labelled already is not chosen again.
+    """
     settings = workspace.settings.candidates
     known_at = as_of or now()
     found = workspace.signals(as_of=as_of, event_time=event_time)
+    found = found.join(workspace.labels(), on="interaction_id", how="anti", maintain_order="left")
     quotas = settings.quotas or DEFAULT
     selection = select(found, n=n or settings.n, pseudonyms=workspace.pseudonyms, as_of=known_at, quotas=quotas)
     batch_id = stable_id("select", selection.frame["candidate_id"].sort().to_list())
@@ -65,13 +70,10 @@ def choose(
     return selection
 
 
-def write_candidates(workspace: Workspace, path: Path) -> int:
-    """Writes the latest selection as a CSV that reviewers fill in; returns its rows."""
-    rows = workspace.read("candidates")
-    latest = rows.filter(pl.col("seq") == pl.col("seq").max())
-    sheet = candidates_file(latest, workspace.signals())
-    sheet.write_csv(path)
-    return int(sheet.height)
+def write_candidates(workspace: Workspace, selection: Selection, path: Path) -> None:
+    """Writes a selection as a CSV that reviewers fill in."""
+    with disk_full(path):
+        candidates_file(selection.frame, workspace.signals()).write_csv(path)
 
 
 def import_labels(workspace: Workspace, path: Path, *, source: str = "reviewers") -> dict[str, object]:
@@ -143,7 +145,7 @@ def build(
     condition = where or settings.where
     parents = _training_sets_of(workspace, learned_by)
     rules = SftRules(
-        where=expressions.parse(condition, found.columns) if condition else None,
+        where=_condition(condition, found) if condition else None,
         holdout=settings.holdout,
         replay=settings.replay,
         learned=[row for parent in parents for row in workspace.rows(parent)["row_id"]],
@@ -181,6 +183,18 @@ def build(
     }
     manifest = workspace.publish_rows("training_set", name, made.frame, parents=parents, config=config, about=about)
     return Build(manifest, made)
+
+
+def _condition(text: str, signals: pl.DataFrame) -> pl.Expr:
+    """An expression that is known to give true or false on these signals."""
+    expression = expressions.parse(text, signals.columns)
+    try:
+        kept = signals.select(kept=expression)["kept"]
+    except pl.exceptions.PolarsError as error:
+        raise ExpressionError(f"where: {text!r} fails on these signals: {error}. Mend the expression.") from error
+    if kept.dtype != pl.Boolean:
+        raise ExpressionError(f"where: {text!r} gives {kept.dtype}, not true or false. Compare it with something.")
+    return expression
 
 
 def _training_sets_of(workspace: Workspace, run: str | None) -> list[str]:

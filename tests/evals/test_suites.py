@@ -12,7 +12,7 @@ from clworkbench.schemas import SUITE
 
 LINES = [
     '{"example_id": "b", "input": "where is my card?", "expected": "card_arrival", "slices": ["cards"]}',
-    '{"id": "a", "input": [{"role": "system", "content": "s"}, {"role": "user", "content": "hi"}], "expected": {"x": 1}}',
+    '{"id": "a", "expected": {"x": 1}, "input": [{"role": "system", "content": ""}, {"role": "user", "content": ""}]}',
 ]
 
 

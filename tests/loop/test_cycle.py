@@ -215,7 +215,7 @@ def test_a_cycle_that_wants_labels_writes_the_sheet_and_goes_on_when_it_is_fille
     (workspace.folder / "clw.toml").write_text(settings + '[labels]\nfile = "labels.csv"\nwanted = true\n')
     log(workspace.folder / "inbox" / "march.jsonl", range(4), "refund")
     turn = cycle(workspace)
-    sheet = workspace.folder / "to-label.csv"
+    sheet = next(workspace.folder.glob("to-label-*.csv"))
     assert (
         turn.waits_for
         == f"labels: fill in {sheet} and save it as {sheet.with_name('labels.csv')}; then run `clw cycle` again"

