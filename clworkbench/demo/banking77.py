@@ -57,7 +57,7 @@ class Scale:
     replay: float = 0.8
 
 
-BANKING77 = Scale(30, 9, 25, 14, 5, 140, 2e-3, 60, 7e-4)
+BANKING77 = Scale(30, 9, 25, 14, 5, 120, 2e-3, 70, 1.5e-3)
 SMALL = Scale(5, 2, 12, 6, 3, 24, 2e-3, 12, 1e-3, batch_size=8)
 
 SETTINGS = """\
