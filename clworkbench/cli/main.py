@@ -2,12 +2,14 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from clworkbench.cli import data, model, ship, start
 from clworkbench.cli.verb import in_words
 from clworkbench.errors import ClwError
+from clworkbench.full_disk import told_when_full
 
 LOOP = """\
 Continuous learning of language models, driven by evidence.
@@ -46,7 +48,8 @@ for verbs in (start, data, model, ship):
 def main() -> None:
     """Runs `clw`: an error that the user can mend is a message and exit status 2, never a traceback."""
     try:
-        status = clw.main(standalone_mode=False)
+        with told_when_full("what this command makes", Path.cwd()):
+            status = clw.main(standalone_mode=False)
     except click.exceptions.Exit as found:
         status = found.exit_code
     except click.ClickException as error:

@@ -10,6 +10,7 @@ from clworkbench import expressions
 from clworkbench.candidates.select import DEFAULT, Selection, select
 from clworkbench.errors import ArtefactError, EvidenceError, ExpressionError
 from clworkbench.evals.suites import read_suite
+from clworkbench.full_disk import told_when_full
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
 from clworkbench.policy.redaction import redact_text
 from clworkbench.schemas import SUITE
@@ -17,7 +18,6 @@ from clworkbench.settings import settings_dict
 from clworkbench.training_sets.leakage import leaks
 from clworkbench.training_sets.sft import BuiltSet, SftRules, build_sft
 from clworkbench.workspace import Workspace
-from clworkbench.workspace.artefacts import disk_full
 from clworkbench.workspace.catalog import now
 from clworkbench.workspace.folder import stable_id
 
@@ -72,7 +72,7 @@ def choose(
 
 def write_candidates(workspace: Workspace, selection: Selection, path: Path) -> None:
     """Writes a selection as a CSV that reviewers fill in."""
-    with disk_full(path):
+    with told_when_full("the candidates", path.parent):
         candidates_file(selection.frame, workspace.signals()).write_csv(path)
 
 

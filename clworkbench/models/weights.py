@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from clworkbench.errors import ModelError
-from clworkbench.models.disk import told_when_full
+from clworkbench.full_disk import told_when_full
 from clworkbench.models.names import package_weights
 from clworkbench.models.torch_setup import import_torch, quiet_transformers
 

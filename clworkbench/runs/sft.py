@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from clworkbench.errors import ArtefactError, ModelError
-from clworkbench.models.disk import told_when_full
+from clworkbench.full_disk import told_when_full
 from clworkbench.models.load import ADAPTER_WEIGHTS, attach_adapter, checked_adapter, load_base
 from clworkbench.models.torch_setup import DType, import_torch, quiet_transformers
 from clworkbench.models.weights import file_sha256

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from clworkbench.errors import ArtefactError, ClwError
+from clworkbench.errors import ArtefactError
+from clworkbench.full_disk import told_when_full
 from clworkbench.workspace.catalog import now
 
 MANIFEST = "manifest.json"
@@ -138,7 +139,7 @@ def tampered(folder: Path, manifest: Mapping[str, object]) -> list[str]:
 
 def write_atomically(path: Path, text: str) -> None:
     """Writes a file so that a reader sees the old one or the new one, whole."""
-    with disk_full(path):
+    with told_when_full(path.name, path.parent):
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with partial.open("w") as file:
             file.write(text)
@@ -153,24 +154,10 @@ def draft(folder: Path) -> Iterator[Path]:
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with disk_full(folder):
+        with told_when_full(folder.name, folder.parent):
             partial.mkdir(parents=True)
             yield partial
             if not folder.exists():
                 partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def disk_full(place: Path) -> Iterator[None]:
-    """Turns 'no space left' into words; whatever is half written then is not visible."""
-    try:
-        yield
-    except OSError as error:
-        if "No space left" not in str(error):
-            raise
-        raise ClwError(
-            f"{place}: no space left on the disk. Nothing half-written counts.\n"
-            "Free some space, then run the same command again."
-        ) from error

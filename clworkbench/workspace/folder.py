@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.errors import ArtefactError, WorkspaceError
+from clworkbench.full_disk import told_when_full
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import KEYS
 from clworkbench.settings import Settings, load_settings, template
@@ -77,7 +78,7 @@ class Workspace:
             raise WorkspaceError(
                 f"{folder}: a workspace is there already. See it with `clw status --workspace {folder}`."
             )
-        with artefacts.disk_full(folder):
+        with told_when_full("the workspace", folder):
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in {"clw.toml": settings or template(), ".gitignore": GITIGNORE}.items():
                 if not (folder / name).exists():
@@ -172,7 +173,7 @@ class Workspace:
         retried = self.catalog.begin_batch(batch_id, source)
         committed = self.catalog.committed()
         fresh = {}
-        with artefacts.disk_full(self.folder):
+        with told_when_full("a batch of rows", self.folder):
             for table, frame in frames.items():
                 keys = known[table] if known else self.tables.keys(table, committed)
                 fresh[table] = _without(frame.unique(KEYS[table], keep="first", maintain_order=True), keys, table)

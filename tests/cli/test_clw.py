@@ -150,6 +150,27 @@ def test_ctrl_c_ends_in_words_with_status_2_and_the_same_command_goes_on(clw, tm
     assert json.loads(clw("status", "--json").stdout)["tables"]["interactions"] == 50
 
 
+def test_a_full_disk_is_told_in_words_and_the_same_command_goes_on_when_there_is_room(clw, tmp_path):
+    clw("init", "w")
+    texts = [{"id": f"c{i}", "messages": [{"role": "assistant", "content": os.urandom(900).hex()}]} for i in range(600)]
+    (tmp_path / "big.jsonl").write_text("".join(json.dumps(record) + "\n" for record in texts))
+    environment = os.environ | {"CLW_CONFIG": str(tmp_path / "config"), "CLW_WORKSPACE": str(tmp_path / "w")}
+    no_room = subprocess.run(
+        [*CLW, "ingest", "big.jsonl", "--source", "openai"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+    )
+    assert no_room.returncode == 2
+    assert "could not be written" in no_room.stderr
+    assert "Traceback" not in no_room.stderr
+    assert json.loads(clw("status", "--json").stdout)["tables"]["interactions"] == 0
+    assert json.loads(clw("ingest", "big.jsonl", "--source", "openai", "--json").stdout)["new"] == 600
+
+
 def test_help_and_import_are_light():
     for code, most in (("import clworkbench", 0.5), ("import sys; sys.argv = ['clw', '--help']; " + CLW[-1], 1.0)):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

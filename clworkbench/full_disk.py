@@ -12,13 +12,15 @@ from clworkbench.errors import ArtefactError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 IN_WORDS = tuple(os.strerror(code) for code in FULL)
 TORCH_WRITER = "PytorchStreamWriter failed writing"
+SQLITE_FULL = "database or disk is full"
 
 
 @contextlib.contextmanager
 def told_when_full(what: str, place: Path) -> Iterator[None]:
     """Within it, a write that fails for want of space becomes an `ArtefactError` naming `what` and `place`.
 
-    torch and safetensors write in C++ and Rust and raise errors of their own, which carry the system's words.
+    torch, safetensors, Delta and SQLite write in C++, Rust and C and raise errors of their own, in which only the
+    system's words tell that the disk is full.
     """
     try:
         yield
@@ -27,7 +29,7 @@ def told_when_full(what: str, place: Path) -> Iterator[None]:
             raise
         raise _full(what, place) from error
     except Exception as error:
-        if not any(words in str(error) for words in (*IN_WORDS, TORCH_WRITER)):
+        if not any(words in str(error) for words in (*IN_WORDS, TORCH_WRITER, SQLITE_FULL)):
             raise
         raise _full(what, place) from error
 
