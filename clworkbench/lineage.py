@@ -169,7 +169,7 @@ def _records(workspace: Workspace, signals: list[str], *, depth: int) -> pl.Data
     columns = ("interaction_id", "source", "source_id", "batch_id", "seq")
     rows = workspace.scan("interactions").select(columns).filter(pl.col("interaction_id").is_in(wanted)).collect()
     rows = rows.sort("seq").unique("interaction_id", keep="last", maintain_order=True)
-    files = {batch.batch_id: str(batch.detail.get("file")) for batch in workspace.catalog.batches("ingest")}
+    files = {batch.batch_id: str(batch.detail.get("file")) for batch in workspace.catalog.batches(kind="ingest")}
     own = rows.select(pl.format("record:{}/{}", "source", pl.col("source_id").fill_null("(no id of its own)")))
     places = [f"in {files.get(batch)}" for batch in rows["batch_id"]]
     records = _frame(own.to_series().to_list(), "record", depth, list(places))

@@ -12,7 +12,7 @@ from clworkbench.errors import ArtefactError, EvidenceError, ExpressionError
 from clworkbench.evals.suites import read_suite
 from clworkbench.full_disk import told_when_full
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
-from clworkbench.policy.redaction import redact_text
+from clworkbench.policy.redaction import redact, redact_text
 from clworkbench.schemas import SUITE
 from clworkbench.settings import settings_dict
 from clworkbench.training_sets.leakage import leaks
@@ -152,7 +152,8 @@ def build(
         draw=name,
     )
     examples = held_out(workspace)
-    made = build_sft(found, workspace.labels(), examples, rules, workspace.pseudonyms)
+    labels = workspace.labels(as_of=as_of, event_time=event_time)
+    made = build_sft(found, labels, examples, rules, workspace.pseudonyms)
     if learned_by and not made.n_new and made.dropped["not_replayed"]:
         raise EvidenceError(
             f"{name}: 0 rows that {learned_by} has not learned already ({made.dropped['not_replayed']} it has).\n"
@@ -210,10 +211,5 @@ def _training_sets_of(workspace: Workspace, run: str | None) -> list[str]:
 
 def _redacted_suite(workspace: Workspace, frame: pl.DataFrame) -> pl.DataFrame:
     """A suite is asked of models as production would ask: redacted alike."""
-    messages = frame.select("example_id", "input").explode("input").unnest("input")
-    clean = messages.with_columns(content=redact_text(messages["content"], workspace.pseudonyms))
-    fields = [name for name in clean.columns if name != "example_id"]
-    inputs = clean.group_by("example_id", maintain_order=True).agg(input=pl.struct(fields))
-    expected = redact_text(frame["expected"], workspace.pseudonyms)
-    order = list(SUITE)
-    return frame.drop("input").with_columns(expected=expected).join(inputs, on="example_id", how="left").select(order)
+    clean = redact(frame, workspace.pseudonyms).frame
+    return clean.with_columns(expected=redact_text(frame["expected"], workspace.pseudonyms))

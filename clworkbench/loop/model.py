@@ -197,6 +197,7 @@ def evaluate(workspace: Workspace, model: str, suite: str, *, advance: Advance =
         cached = workspace.catalog.is_committed(key)
         if not cached:
             began = time.monotonic()
+            detail = {"model": spec.name, "suite": frozen, "gates_sha256": gates_sha256(workspace)}
             scores = score(
                 load(spec, dtype=settings.model.dtype, threads=settings.model.threads),
                 workspace.rows(frozen),
@@ -207,12 +208,12 @@ def evaluate(workspace: Workspace, model: str, suite: str, *, advance: Advance =
                 batch_size=settings.evals.batch_size,
                 on_progress=lambda done, total: advance(done, total, ""),
             )
-            workspace.write_batch(key, "eval", {"scores": scores}, detail={"model": spec.name, "suite": frozen})
+            workspace.write_batch(key, "eval", {"scores": scores}, detail=detail)
             workspace.catalog.spend("eval", artefact, time.monotonic() - began, 0.0)
         rows = workspace.scan("scores").filter(pl.col("batch_id") == key).collect()
         report = summary(rows).as_dict()
         about = {"model": spec.name, "suite": frozen.removeprefix("suite:"), "asked": asked, "batch_id": key, **report}
-        about["gates_sha256"] = gates_sha256(workspace)
+        about["gates_sha256"] = workspace.catalog.batches(batch_id=key)[0].detail["gates_sha256"]
         parents = [frozen, *([spec.name] if spec.adapter else [])]
         manifest = workspace.publish(artefact, parents=parents, config=asked, about=about)
     return Evaluation(manifest, rows, cached)

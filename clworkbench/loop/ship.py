@@ -83,7 +83,8 @@ def gate(
     artefact = f"gate:{stable_id('gate', names, ids, gates_sha256(workspace))[:12]}"
     answer = report.as_dict()
     about = {"challenger": names[0], "champion": names[1], "suites": frozen, "target": target, **answer}
-    config = [settings_dict(workspace.settings.gates), gates_sha256(workspace)]
+    about["gates_sha256"] = gates_sha256(workspace)
+    config = settings_dict(workspace.settings.gates)
     manifest = workspace.publish(artefact, parents=ids, config=config, about=about)
     return Gated(manifest, report)
 
@@ -116,12 +117,12 @@ class Release:
 
 
 def last_gate(workspace: Workspace, run: str) -> dict[str, object] | None:
-    """The latest gate that held this run against the present champion, or None."""
-    serving = resolve(workspace, champion(workspace)).name
+    """The latest gate, by the rules that `clw.toml` states now, that held a run against the present champion."""
+    serving, rules = resolve(workspace, champion(workspace)).name, gates_sha256(workspace)
     held = [
         manifest
         for manifest in workspace.catalog.artefacts("gate")
-        if manifest["challenger"] == run and manifest["champion"] == serving
+        if (manifest["challenger"], manifest["champion"], manifest["gates_sha256"]) == (run, serving, rules)
     ]
     return held[-1] if held else None
 
@@ -149,7 +150,8 @@ def release(workspace: Workspace, run: str, *, initial: bool = False) -> Release
             )
         if not initial and held is None:
             raise EvidenceError(
-                f"{run}: never held against {champion(workspace)}, which serves now. Run `clw gate {run}` first;\n"
+                f"{run}: never held against {champion(workspace)}, which serves now, by today's gates.\n"
+                f"Run `clw gate {run}` first; "
                 "for the very first release, when nothing serves yet, `clw release RUN --initial`."
             )
         if not initial and held is not None and held["decision"] != "promote":

@@ -191,12 +191,12 @@ class Catalog:
         rows = self.query("select batch_id, seq from batches where committed_at <= ? order by seq", limit)
         return pl.DataFrame(rows, schema={"batch_id": pl.String, "seq": pl.Int64}, orient="row")
 
-    def batches(self, kind: str | None = None) -> list[Batch]:
-        """The committed batches, in commit order."""
+    def batches(self, *, kind: str | None = None, batch_id: str | None = None) -> list[Batch]:
+        """The committed batches, in commit order: all, those of a kind, or the one of that id."""
         rows = self._connection.execute(
             "select seq, batch_id, kind, source, committed_at, detail, counts from batches"
-            " where ? is null or kind = ? order by seq",
-            (kind, kind),
+            " where (? is null or kind = ?) and (? is null or batch_id = ?) order by seq",
+            (kind, kind, batch_id, batch_id),
         )
         return [Batch(q, b, k, s, moment(at), json.loads(d), json.loads(c)) for q, b, k, s, at, d, c in rows]
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ FOLDERS = {
     "gate": "gates",
     "release": "releases",
 }
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}"
+"""What an artefact may be called: it becomes part of a folder's name."""
 
 GITIGNORE = """\
 # Data, texts and the catalog stay out of git; clw.toml goes in.
@@ -143,9 +147,11 @@ class Workspace:
             marks[source] = max(until, marks.get(source, until))
         return marks
 
-    def labels(self) -> pl.DataFrame:
-        """The latest answer of each annotator to each question about each signal."""
-        answers = self.read("labels").sort("at", "seq", nulls_last=False)
+    def labels(self, *, as_of: datetime | None = None, event_time: bool = False) -> pl.DataFrame:
+        """The latest answer of each annotator to each question about each signal, as known at `as_of`."""
+        answers = self.read("labels", as_of=None if event_time else as_of).sort("at", "seq", nulls_last=False)
+        if as_of is not None:
+            answers = answers.filter(pl.col("at").is_null() | (pl.col("at") <= as_of))
         return answers.unique(["interaction_id", "question", "annotator_key"], keep="last", maintain_order=True)
 
     def counts(self) -> dict[str, int]:
@@ -212,7 +218,15 @@ class Workspace:
         about: Mapping[str, object] | None = None,
         files: Mapping[str, str] | None = None,
     ) -> dict[str, object]:
-        """Freezes a frame as `rows.parquet` under a version made by its content; the same rows are a no-op."""
+        """Freezes a frame as `rows.parquet` under a version made by its content; the same rows are a no-op.
+
+        Raises:
+            ArtefactError: the name cannot be a folder's.
+        """
+        if not re.fullmatch(NAME, name):
+            raise ArtefactError(
+                f"{name!r} cannot be a name: letters, digits, '-', '_' and '.' only, a letter or digit first."
+            )
         rows_sha256 = artefacts.sha256_rows(frame)
         artefact_id = f"{kind}:{name}@{rows_sha256[: artefacts.VERSION_DIGITS]}"
 

@@ -58,7 +58,8 @@ trainer = SFTTrainer(
     peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
     args=SFTConfig(
         output_dir=str(out), max_steps=5, per_device_train_batch_size=16, learning_rate=2e-3,
-        lr_scheduler_type="cosine", warmup_steps=1, seed=0, data_seed=0, max_length=256, train_sampling_strategy="group_by_length",
+        lr_scheduler_type="cosine", warmup_steps=1, seed=0, data_seed=0, max_length=256,
+        train_sampling_strategy="group_by_length",
         save_strategy="no", disable_tqdm=True, report_to=[], bf16=True, use_cpu=True, activation_checkpointing=False,
     ),
 )

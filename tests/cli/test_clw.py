@@ -100,11 +100,13 @@ def test_a_mistake_is_told_on_standard_error_with_status_2(clw, words, says):
         (["build", "main", "--where", "txt = 'x'"], "text"),
         (["suite", "s", "missing.jsonl"], "missing.jsonl"),
         (["label", "import", "missing.csv"], "missing.csv"),
+        (["suite", "../../s", "suite.jsonl"], "cannot be a name"),
     ],
 )
 def test_each_verb_says_what_was_found_and_the_way_out(clw, tmp_path, words, says):
     clw("init", "w")
     clw("ingest", chats(tmp_path / "a.jsonl"))
+    (tmp_path / "suite.jsonl").write_text('{"input": "Why?", "expected": "because"}\n')
     found = clw(*words)
     assert found.returncode == 2, (found.stdout, found.stderr)
     assert says in found.stderr

@@ -229,3 +229,18 @@ def test_a_cycle_that_wants_labels_writes_the_sheet_and_goes_on_when_it_is_fille
     rows = workspace.rows(turn.training_set)
     assert set(rows["rule"]) == {"labelled"}
     assert {row[0]["content"] for row in rows["completion"]} == {"from a person"}
+
+
+def test_a_gate_by_rules_that_were_changed_since_does_not_release(turned):
+    workspace, turn = turned
+    settings = workspace.folder / "clw.toml"
+    text = settings.read_text()
+    other = model.train(workspace, turn.training_set, steps=24)
+    easy = 'name = "anything goes"\nmetric = "exact_match"\nasks = "not_worse"\nmargin = 1.0\nrequired = true\n'
+    settings.write_text(text + "[[gates.rules]]\n" + easy)
+    try:
+        assert ship.gate(workspace, other.id).report.decision == "promote"
+    finally:
+        settings.write_text(text)
+    with pytest.raises(EvidenceError, match="never held against"):
+        ship.release(workspace, other.id)
