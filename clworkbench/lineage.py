@@ -7,6 +7,7 @@ from itertools import islice
 
 import polars as pl
 
+from clworkbench.display.text import visible
 from clworkbench.errors import ArtefactError
 from clworkbench.workspace import Workspace
 
@@ -49,7 +50,7 @@ class Lineage:
             if not side.is_empty():
                 text.append(f"{title}:")
                 text += _tree(side, shown)
-        return text
+        return [visible(line) for line in text]
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(chr(10).join(self.lines()))}</pre>"
@@ -79,13 +80,11 @@ def trace(workspace: Workspace, wanted: str) -> Lineage:
     if kind == "signal":
         holders = _holders(workspace, start.removeprefix("signal:"))
         up = _walk(workspace, holders, upwards=True)
-        return Lineage(start, kind, _records(workspace, [start.removeprefix("signal:")], depth=1), up)
+        return Lineage(start, kind, _records(workspace, _row(start, 0)), up)
     artefacts = _walk(workspace, workspace.catalog.parents(start), upwards=False)
     sets = pl.concat([_row(start, 0), artefacts]).filter(pl.col("kind").is_in(ROW_KINDS))
     signals = _signals_of(workspace, sets)
-    deepest = max(sets["depth"].to_list(), default=0)
-    records = _records(workspace, signals["id"].str.strip_prefix("signal:").to_list(), depth=deepest + 2)
-    down = pl.concat([artefacts, signals, records])
+    down = pl.concat([artefacts, signals, _records(workspace, signals)])
     return Lineage(start, kind, down, _walk(workspace, workspace.catalog.children(start), upwards=True))
 
 
@@ -160,20 +159,29 @@ def _signals_of(workspace: Workspace, sets: pl.DataFrame) -> pl.DataFrame:
         path = workspace.artefact_folder(node) / "rows.parquet"
         ids = pl.scan_parquet(path).select(pl.col("signal_ids").explode()).drop_nulls().collect()["signal_ids"]
         rows.append(_frame([f"signal:{i}" for i in ids.unique(maintain_order=True)], "signal", depth + 1))
-    return pl.concat(rows).unique("id", keep="first", maintain_order=True)
+    return pl.concat(rows).sort("depth", maintain_order=True).unique("id", keep="first", maintain_order=True)
 
 
-def _records(workspace: Workspace, signals: list[str], *, depth: int) -> pl.DataFrame:
-    """The source's own records behind signals, and the files they came in."""
-    wanted = pl.Series(signals, dtype=pl.String).implode()
+def _records(workspace: Workspace, signals: pl.DataFrame) -> pl.DataFrame:
+    """The source's own records behind signals, one deeper than these, and the files they came in."""
+    wanted = signals.select("depth", interaction_id=pl.col("id").str.strip_prefix("signal:"))
     columns = ("interaction_id", "source", "source_id", "batch_id", "seq")
-    rows = workspace.scan("interactions").select(columns).filter(pl.col("interaction_id").is_in(wanted)).collect()
-    rows = rows.sort("seq").unique("interaction_id", keep="last", maintain_order=True)
-    files = {batch.batch_id: str(batch.detail.get("file")) for batch in workspace.catalog.batches(kind="ingest")}
-    own = rows.select(pl.format("record:{}/{}", "source", pl.col("source_id").fill_null("(no id of its own)")))
-    places = [f"in {files.get(batch)}" for batch in rows["batch_id"]]
-    records = _frame(own.to_series().to_list(), "record", depth, list(places))
-    names = sorted(
-        {f"file:{source}/{files.get(batch)}" for source, batch in rows.select("source", "batch_id").iter_rows()}
+    rows = workspace.scan("interactions").select(columns).join(wanted.lazy(), on="interaction_id").collect()
+    rows = rows.sort("depth", "seq", "interaction_id").unique("interaction_id", keep="last", maintain_order=True)
+    places = {batch.batch_id: batch.detail for batch in workspace.catalog.batches(kind="ingest")}
+    named = pl.Series([str(places[batch]["file"]) for batch in rows["batch_id"]], dtype=pl.String)
+    hashed = pl.Series([str(places[batch]["sha256"])[:8] for batch in rows["batch_id"]], dtype=pl.String)
+    found = rows.with_columns(file=named, sha=hashed, own=pl.col("source_id").fill_null("(no id of its own)"))
+    records = found.select(
+        id=pl.format("record:{}/{}", "source", "own"),
+        kind=pl.lit("record"),
+        depth=pl.col("depth") + 1,
+        detail=pl.format("in {}", "file"),
     )
-    return pl.concat([records, _frame(names, "file", depth + 1)])
+    files = found.select(
+        id=pl.format("file:{}/{}@{}", "source", "file", "sha"),
+        kind=pl.lit("file"),
+        depth=pl.col("depth") + 2,
+        detail=pl.lit(None, dtype=pl.String),
+    )
+    return pl.concat([records, files.sort("depth", "id").unique("id", keep="first", maintain_order=True)])

@@ -156,7 +156,7 @@ SCORES = pl.Schema(
         "batch_id": pl.String(),
     }
 )
-"""One row for each model, suite, example, scorer and repetition.
+"""One row for each model, suite, example, scorer and repetition; an evaluation is a batch.
 
 `score` is null where the scorer could not grade; `termination` is `stop`, `length`, `error` or what an importer's
 source said. `latency_ms` is null where requests were timed in batches.
@@ -177,7 +177,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "quarantine": ("source", "sha256", "offset"),
     "candidates": ("candidate_id",),
     "labels": ("label_id",),
-    "scores": ("model", "suite", "example_id", "scorer", "repetition"),
+    "scores": ("batch_id", "example_id", "scorer", "repetition"),
 }
 """What makes a row the same row: an append leaves out rows whose key is committed already."""
 

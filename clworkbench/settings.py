@@ -201,6 +201,9 @@ def _shaped(raw: dict[str, Any]) -> dict[str, Any]:
             name: {"name": name, **_listed(source, "paths")} if isinstance(source, Mapping) else source
             for name, source in sources.items()
         }
+        for name, source in shaped["sources"].items():
+            if isinstance(source, dict) and "" in source.get("paths", ()):
+                raise SettingsError(f"sources.{name}: an empty path. Write a pattern such as 'inbox/*.jsonl'.")
     if isinstance(outcomes := raw.get("outcomes"), Mapping):
         shaped["outcomes"] = [
             {"name": name, **_duration(_listed(rule, "negative", "positive"), name)}

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "clworkbench"
 STAGES = ("signals", "slices", "candidates", "labels", "training_sets", "runs", "evals", "releases")
 GROUND = (
     "errors",
-    "full_disk",
+    "files",
     "schemas",
     "settings",
     "expressions",

@@ -9,7 +9,7 @@ import click
 from clworkbench.cli import data, model, ship, start
 from clworkbench.cli.verb import in_words
 from clworkbench.errors import ClwError
-from clworkbench.full_disk import told_when_full
+from clworkbench.files import told_when_full
 
 LOOP = """\
 Continuous learning of language models, driven by evidence.
@@ -58,10 +58,13 @@ def main() -> None:
     except ClwError as error:
         click.echo(in_words(error), err=True)
         status = 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("clw: stopped. Nothing half-done counts; the same command goes on from here.", err=True)
-        status = 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except OSError as error:
+        click.echo(in_words(ClwError(f"{error}. Check that path, and your rights there.")), err=True)
+        status = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("clw: stopped. Nothing half-done counts; the same command goes on from here.", err=True)
+        status = 2
     sys.exit(status if isinstance(status, int) else 0)

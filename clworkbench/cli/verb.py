@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import click
 
+from clworkbench.display.text import visible
 from clworkbench.errors import ClwError
 
 Answer = tuple[dict[str, object], Sequence[str]]
@@ -78,9 +79,9 @@ def known_at(function: Function) -> Function:
 
 def say(line: str) -> None:
     """A line for the person, never for the script."""
-    click.echo(line, err=True)
+    click.echo(visible(line), err=True)
 
 
 def in_words(error: ClwError) -> str:
     """An error as a person reads it."""
-    return f"clw: {error}"
+    return f"clw: {visible(str(error))}"

@@ -13,11 +13,10 @@ import polars as pl
 from clworkbench.demo.report import Told, tell_results
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import ClwError, SourceError
-from clworkbench.loop import capture, data, model, ship
+from clworkbench.files import sha256_file, write_atomically
+from clworkbench.loop import capture, data, model, rules, ship
 from clworkbench.loop.cycle import Cycle, cycle
 from clworkbench.workspace import Workspace
-from clworkbench.workspace.artefacts import write_atomically
-from clworkbench.workspace.folder import file_sha256
 
 LATE = (
     "cancel_transfer",
@@ -192,7 +191,7 @@ def _counted(cast: pl.DataFrame) -> str:
 def _workspace(place: Path, file: Path, cast: pl.DataFrame, scale: Scale, seed: int) -> Workspace:
     """The story's workspace: made, or found as this very story's."""
     late = sorted(cast.filter("late")["category"].unique())
-    story = {"story": "banking77", "data": file_sha256(file), "seed": seed, "scale": asdict(scale)}
+    story = {"story": "banking77", "data": sha256_file(file), "seed": seed, "scale": asdict(scale)}
     known = place / "story.json"
     if known.exists() and json.loads(known.read_text()) != story:
         raise ClwError(
@@ -284,7 +283,7 @@ def _control(workspace: Workspace, champion_run: str, say: Say) -> str:
     with progress_bar("train the control") as advance:
         run = model.train(workspace, made.id, parent=champion_run, advance=advance)
     with progress_bar("evaluate the control") as advance:
-        for suite in model.suites(workspace):
+        for suite in rules.suites(workspace):
             model.evaluate(workspace, run.id, suite, advance=advance)
     say(f"  train    {run.id}: {len(run.losses)} steps, as many as the challenger")
     return run.id

@@ -8,7 +8,7 @@ import polars as pl
 
 from clworkbench.display.text import table
 from clworkbench.lineage import Lineage, trace
-from clworkbench.loop import model, ship
+from clworkbench.loop import model, rules, ship
 from clworkbench.loop.cycle import Cycle
 from clworkbench.statistics.intervals import wilson
 from clworkbench.workspace import Workspace
@@ -88,7 +88,7 @@ def tell_results(
     if turn.run is None:
         raise RuntimeError(turn.waits_for)
     runs = {"champion": champion_run, "control": control, "challenger": turn.run}
-    suites = model.suites(workspace)
+    suites = rules.suites(workspace)
     scores = {who: pl.concat([model.evaluate(workspace, run, s).scores for s in suites]) for who, run in runs.items()}
     rates = pl.concat([_rates(who, frame) for who, frame in scores.items()])
     held = ship.gate(workspace, turn.run, against=champion_run)

@@ -12,12 +12,13 @@ import polars as pl
 
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import SettingsError, SourceError
+from clworkbench.files import sha256_file
 from clworkbench.policy.redaction import redact
 from clworkbench.settings import Settings, Source, settings_dict
 from clworkbench.signals.formats import FORMATS
 from clworkbench.signals.reading import Chunk, Fidelity, read
 from clworkbench.workspace import Workspace
-from clworkbench.workspace.folder import file_sha256, stable_id
+from clworkbench.workspace.folder import stable_id
 
 READING_VERSION = 1
 """Raised when readers change what they make of the same bytes, so that known files are read again."""
@@ -152,7 +153,7 @@ def ingest(
         for file in files:
             _ingest_file(workspace, file, declared, report, partial(_advance, advance, done, total, file.name))
             done += file.stat().st_size
-        workspace.sweep(declared.name)
+        workspace.sweep("ingest", declared.name)
     if read_until:
         workspace.catalog.note_watermark(declared.name, read_until)
     return report
@@ -179,7 +180,7 @@ def _ingest_file(
     workspace: Workspace, file: Path, source: Source, report: IngestReport, at: Callable[[int], None]
 ) -> None:
     """Reads one file, chunk by chunk; a chunk is a batch, so that a killed ingest goes on where it was."""
-    sha256 = file_sha256(file)
+    sha256 = sha256_file(file)
     shape = {key: value for key, value in settings_dict(source).items() if key != "paths"}
     reading = stable_id(READING_VERSION, shape, workspace.settings.policy.redaction)
     if counted := workspace.catalog.known_file(source.name, sha256, reading):

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from glob import glob
+from pathlib import Path
 
 import polars as pl
 
@@ -74,7 +76,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
 
 def _ingest(workspace: Workspace, tell: Say) -> None:
     for name, source in workspace.settings.sources.items():
-        files = sorted(path for pattern in source.paths for path in workspace.folder.glob(pattern))
+        files = sorted(Path(path) for p in source.paths for path in glob(str(workspace.folder / p), recursive=True))
         if not files:
             continue
         with progress_bar(f"ingest {name}") as advance:
@@ -103,15 +105,22 @@ def _labels(workspace: Workspace, selection: Selection, tell: Say) -> str | None
         found = data.import_labels(workspace, path)
         tell("labels", f"{path.name}: {found['new']} new, {found['known']} known, {found['rejected']} left out")
     chosen = selection.frame["interaction_id"]
-    labelled = chosen.is_in(workspace.labels()["interaction_id"].implode()).any()
-    if not settings.wanted or labelled or chosen.is_empty():
+    if not settings.wanted or chosen.is_empty() or _unlearned_labels(workspace):
         return None
     filled = path or workspace.folder / "labels.csv"
-    # Named by its content and written once: somebody may be filling it in.
     blank = filled.with_name(f"to-label-{stable_id(chosen.sort().to_list())[:8]}.csv")
     if not blank.exists():
         data.write_candidates(workspace, selection, blank)
     return f"labels: fill in {blank} and save it as {filled}; then run `clw cycle` again"
+
+
+def _unlearned_labels(workspace: Workspace) -> bool:
+    """Whether there are labels that the champion was not trained on: the next training has what it wants."""
+    labels = workspace.labels().filter(pl.col("status") == "submitted")["label_id"]
+    serving = model.champion(workspace)
+    sets = data.training_sets_of(workspace, serving) if serving.startswith("release:") else []
+    learned = {label for each in sets for label in workspace.rows(each)["label_ids"].explode()}
+    return bool(set(labels) - learned)
 
 
 def _learn(workspace: Workspace, turn: Cycle, tell: Say, *, as_of: datetime | None, event_time: bool) -> None:

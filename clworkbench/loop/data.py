@@ -8,25 +8,27 @@ import polars as pl
 
 from clworkbench import expressions
 from clworkbench.candidates.select import DEFAULT, Selection, select
-from clworkbench.errors import ArtefactError, EvidenceError, ExpressionError
+from clworkbench.errors import ArtefactError, EvidenceError, ExpressionError, ModelError
 from clworkbench.evals.suites import read_suite
-from clworkbench.full_disk import told_when_full
+from clworkbench.files import write_atomically
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
+from clworkbench.loop.model import resolve
 from clworkbench.policy.redaction import redact, redact_text
 from clworkbench.schemas import SUITE
 from clworkbench.settings import settings_dict
-from clworkbench.training_sets.leakage import leaks
+from clworkbench.training_sets.leakage import proof
 from clworkbench.training_sets.sft import BuiltSet, SftRules, build_sft
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import now
 from clworkbench.workspace.folder import stable_id
 
+WAIT_S = 600.0
 UNSETTLED = "no settled, corrected or labelled signal to learn from"
 
 
 @dataclass(frozen=True)
 class Build:
-    """A published training set: its manifest, and how it came about (None when it was there already)."""
+    """A published training set: its manifest, and how it came about."""
 
     manifest: dict[str, object]
     built: BuiltSet
@@ -59,21 +61,30 @@ def choose(
     """
     settings = workspace.settings.candidates
     known_at = as_of or now()
-    found = workspace.signals(as_of=as_of, event_time=event_time)
-    found = found.join(workspace.labels(), on="interaction_id", how="anti", maintain_order="left")
-    quotas = settings.quotas or DEFAULT
-    selection = select(found, n=n or settings.n, pseudonyms=workspace.pseudonyms, as_of=known_at, quotas=quotas)
-    batch_id = stable_id("select", selection.frame["candidate_id"].sort().to_list())
-    if not workspace.catalog.is_committed(batch_id):
-        detail = {"as_of": known_at.isoformat(), "by_reason": selection.by_reason}
-        workspace.write_batch(batch_id, "select", {"candidates": selection.frame}, detail=detail)
+    with workspace.lease("select", "select", wait_s=WAIT_S):
+        workspace.sweep("select")
+        found = workspace.signals(as_of=as_of, event_time=event_time)
+        labels = workspace.labels(as_of=as_of, event_time=event_time)
+        open_ones = found.join(labels, on="interaction_id", how="anti", maintain_order="left")
+        n = settings.n if n is None else n
+        quotas = settings.quotas or DEFAULT
+        selection = select(open_ones, n=n, pseudonyms=workspace.pseudonyms, as_of=known_at, quotas=quotas)
+        batch_id = stable_id("select", selection.frame["candidate_id"].sort().to_list())
+        if not workspace.catalog.is_committed(batch_id):
+            detail = {"as_of": known_at.isoformat(), "by_reason": selection.by_reason}
+            workspace.write_batch(batch_id, "select", {"candidates": selection.frame}, detail=detail)
     return selection
 
 
 def write_candidates(workspace: Workspace, selection: Selection, path: Path) -> None:
-    """Writes a selection as a CSV that reviewers fill in."""
-    with told_when_full("the candidates", path.parent):
-        candidates_file(selection.frame, workspace.signals()).write_csv(path)
+    """Writes a selection as a CSV that reviewers fill in.
+
+    Raises:
+        ArtefactError: the file is there already: somebody may be filling it in.
+    """
+    if path.exists():
+        raise ArtefactError(f"{path}: there already, and somebody may be filling it in. Name another file.")
+    write_atomically(path, candidates_file(selection.frame, workspace.signals()).write_csv())
 
 
 def import_labels(workspace: Workspace, path: Path, *, source: str = "reviewers") -> dict[str, object]:
@@ -83,10 +94,12 @@ def import_labels(workspace: Workspace, path: Path, *, source: str = "reviewers"
     found = read_labels(path, known, workspace.pseudonyms, source=source, redacted=redacted)
     batch_id = stable_id("labels", source, found.labels["label_id"].sort().to_list())
     fresh = 0
-    if not workspace.catalog.is_committed(batch_id):
-        detail = {"file": path.name}
-        written = workspace.write_batch(batch_id, "labels", {"labels": found.labels}, source=source, detail=detail)
-        fresh = written["labels"].height
+    with workspace.lease("label", "label import", wait_s=WAIT_S):
+        workspace.sweep("labels")
+        if not workspace.catalog.is_committed(batch_id):
+            detail = {"file": path.name}
+            written = workspace.write_batch(batch_id, "labels", {"labels": found.labels}, source=source, detail=detail)
+            fresh = written["labels"].height
     return {
         "new": fresh,
         "known": found.labels.height - fresh,
@@ -143,7 +156,7 @@ def build(
     name = name or settings.name
     found = workspace.signals(as_of=as_of, event_time=event_time)
     condition = where or settings.where
-    parents = _training_sets_of(workspace, learned_by)
+    parents = training_sets_of(workspace, learned_by)
     rules = SftRules(
         where=_condition(condition, found) if condition else None,
         holdout=settings.holdout,
@@ -154,6 +167,30 @@ def build(
     examples = held_out(workspace)
     labels = workspace.labels(as_of=as_of, event_time=event_time)
     made = build_sft(found, labels, examples, rules, workspace.pseudonyms)
+    _check(made, examples, name, learned_by)
+    config = {
+        "training": settings_dict(settings),
+        "where": condition,
+        "policy": settings_dict(workspace.settings.policy),
+    }
+    about = {
+        "as_of": as_of.isoformat() if as_of else None,
+        "event_time": event_time,
+        "signals": made.n_signals,
+        "dropped": made.dropped,
+        "splits": made.splits,
+        "rules": dict(sorted(made.frame["rule"].value_counts().iter_rows())),
+        "n_new": made.n_new,
+        "leakage": {"examples": examples.height, "found": len(proof(made.frame, examples))},
+        "checked_against": [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")],
+        "settings": config,
+    }
+    manifest = workspace.publish_rows("training_set", name, made.frame, parents=parents, config=config, about=about)
+    return Build(manifest, made)
+
+
+def _check(made: BuiltSet, examples: pl.DataFrame, name: str, learned_by: str | None) -> None:
+    """Refuses a set from which there is nothing to learn, or in which a held-out example still stands."""
     if learned_by and not made.n_new and made.dropped["not_replayed"]:
         raise EvidenceError(
             f"{name}: 0 rows that {learned_by} has not learned already ({made.dropped['not_replayed']} it has).\n"
@@ -162,28 +199,10 @@ def build(
     if not made.splits.get("train"):
         lost = ", ".join(f"{n} {reason}" for reason, n in made.dropped.items() if n) or "there are no signals"
         raise EvidenceError(f"{name}: {UNSETTLED}: of {made.n_signals} signals, {lost}.\nSee them with `clw status`.")
-    left = leaks(made.frame, examples).drop_nulls()
-    if left.len():
-        raise ArtefactError(f"{name}: {left.len()} rows still stand in a suite ({left[0]}). The set was not written.")
-    config = {
-        "training": settings_dict(settings),
-        "where": condition,
-        "policy": settings_dict(workspace.settings.policy),
-    }
-    about: dict[str, object] = {
-        "as_of": as_of.isoformat() if as_of else None,
-        "event_time": event_time,
-        "signals": made.n_signals,
-        "dropped": made.dropped,
-        "splits": made.splits,
-        "rules": dict(sorted(made.frame["rule"].value_counts().iter_rows())),
-        "n_new": made.n_new,
-        "leakage": {"examples": examples.height, "found": 0},
-        "checked_against": [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")],
-        "settings": config,
-    }
-    manifest = workspace.publish_rows("training_set", name, made.frame, parents=parents, config=config, about=about)
-    return Build(manifest, made)
+    if left := proof(made.frame, examples):
+        raise ArtefactError(
+            f"{name}: {len(left)} rows still stand in a suite, the first {left[0]}. Nothing was written."
+        )
 
 
 def _condition(text: str, signals: pl.DataFrame) -> pl.Expr:
@@ -198,10 +217,22 @@ def _condition(text: str, signals: pl.DataFrame) -> pl.Expr:
     return expression
 
 
-def _training_sets_of(workspace: Workspace, run: str | None) -> list[str]:
-    """The training set a run was trained on, and those its parents were."""
+def training_sets_of(workspace: Workspace, model: str | None) -> list[str]:
+    """The training set a run (or a release) was trained on, and those its parents were.
+
+    Raises:
+        ArtefactError: no such run or release.
+        ModelError: another model than a run or a release.
+    """
+    if model is None:
+        return []
+    spec = resolve(workspace, model)
+    if spec.adapter is None:
+        raise ModelError(
+            f"{model}: not a run or a release, so it has learned nothing from here. `clw status` lists runs."
+        )
     sets: list[str] = []
-    todo = [run] if run and run.startswith("run:") else []
+    todo = [spec.name]
     while todo:
         parents = workspace.catalog.parents(todo.pop())
         sets += [p for p in parents if p.startswith("training_set:")]

@@ -3,15 +3,19 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from clworkbench.display.progress import Advance, silent
-from clworkbench.errors import ArtefactError, ModelError
+from clworkbench.errors import ModelError
+from clworkbench.loop.rules import gates_sha256, suites
 from clworkbench.models.names import ModelSpec, base_spec
-from clworkbench.settings import settings_dict
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
+
+if TYPE_CHECKING:
+    from clworkbench.runs.settings import SftSettings
 
 
 def resolve(workspace: Workspace, name: str) -> ModelSpec:
@@ -86,63 +90,90 @@ def train(
         seed: of data order and initial weights.
         advance: progress, in steps.
     """
-    from clworkbench.models.weights import weights
-    from clworkbench.runs.settings import SftSettings
-    from clworkbench.runs.sft import train_sft
+    from clworkbench.models.weights import fingerprint, weights
 
-    settings = workspace.settings
     data = workspace.find("training_set", training_set)
     start = _start(workspace, base, parent)
-    chosen = settings.training
-    sft = SftSettings(
-        steps=steps or chosen.steps,
+    folder = weights(start.base)
+    sft = _sft_settings(workspace, steps, learning_rate, seed)
+    config: dict[str, object] = {
+        "method": "sft",
+        "base": start.base,
+        "base_sha256": fingerprint(folder),
+        "parent": start.adapter_sha256,
+        "settings": sft.as_dict(),
+    }
+    name = str(data["id"]).removeprefix("training_set:").partition("@")[0]
+    run = f"run:{name}-{stable_id(data['id'], config)[:10]}"
+    began = time.monotonic()
+    with workspace.lease(run, "train"):
+        manifest = workspace.catalog.artefact(run)
+        if manifest is None:
+            manifest = _run(workspace, run, str(data["id"]), start, folder, sft, config, advance)
+    return Training(manifest, time.monotonic() - began)
+
+
+def _sft_settings(
+    workspace: Workspace, steps: int | None, learning_rate: float | None, seed: int | None
+) -> "SftSettings":
+    """`[training]` of `clw.toml`, but for what is asked for here."""
+    from clworkbench.runs.settings import SftSettings
+
+    chosen = workspace.settings.training
+    return SftSettings(
+        steps=chosen.steps if steps is None else steps,
         batch_size=chosen.batch_size,
-        learning_rate=learning_rate or chosen.learning_rate,
+        learning_rate=chosen.learning_rate if learning_rate is None else learning_rate,
         rank=chosen.rank,
         max_tokens=chosen.max_tokens,
         seed=chosen.seed if seed is None else seed,
-        threads=settings.model.threads,
+        threads=workspace.settings.model.threads,
         checkpoint_every=chosen.checkpoint_every,
     )
-    config = {"method": "sft", "base": start.base, "parent": start.adapter_sha256, "settings": sft.as_dict()}
-    name = str(data["id"]).removeprefix("training_set:").partition("@")[0]
-    run = f"run:{name}-{stable_id(data['id'], config)[:10]}"
-    folder = workspace.artefact_folder(run)
-    began = time.monotonic()
-    with workspace.lease(run, "train"):
-        if (there := workspace.catalog.artefact(run)) is not None:
-            return Training(there, time.monotonic() - began)
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = workspace.rows(str(data["id"])).filter(pl.col("split") == "train")
-        result = train_sft(
-            rows,
-            weights(start.base),
-            folder,
-            sft,
-            parent_adapter=start.adapter,
-            on_step=lambda step, total, loss: advance(step, total, f"loss {loss:.3f}"),
-        )
-        about = {
-            "method": "sft",
-            "base": start.base,
-            "parent": start.name if start.adapter else None,
-            "settings": sft.as_dict(),
-            "rows": result.rows,
-            "dropped": result.dropped,
-            "adapter_sha256": result.adapter_sha256,
-            "steps": result.steps,
-            "seconds": round(result.seconds, 1),
-            "loss_first": result.loss_first,
-            "loss_last": result.loss_last,
-            "losses": result.losses["loss"].to_list(),
-            "truncated": result.truncated,
-            "environment": result.environment,
-            "cost": 0.0,
-        }
-        parents = [str(data["id"]), *([start.name] if start.adapter else [])]
-        manifest = workspace.seal_run(run, parents=parents, config=config, about=about)
-        workspace.catalog.spend("train", run, result.seconds, 0.0)
-    return Training(manifest, time.monotonic() - began)
+
+
+def _run(
+    workspace: Workspace,
+    run: str,
+    training_set: str,
+    start: ModelSpec,
+    base: Path,
+    sft: "SftSettings",
+    config: dict[str, object],
+    advance: Advance,
+) -> dict[str, object]:
+    """Trains in the run's folder and seals it; returns its manifest."""
+    from clworkbench.runs.sft import train_sft
+
+    out = workspace.artefact_folder(run)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = workspace.rows(training_set).filter(pl.col("split") == "train")
+    result = train_sft(
+        rows,
+        base,
+        out,
+        sft,
+        parent_adapter=start.adapter,
+        on_step=lambda step, total, loss: advance(step, total, f"loss {loss:.3f}"),
+    )
+    about = config | {
+        "parent": start.name if start.adapter else None,
+        "rows": result.rows,
+        "dropped": result.dropped,
+        "truncated": result.truncated,
+        "adapter_sha256": result.adapter_sha256,
+        "steps": result.steps,
+        "seconds": round(result.seconds, 1),
+        "loss_first": result.loss_first,
+        "loss_last": result.loss_last,
+        "losses": result.losses["loss"].to_list(),
+        "environment": result.environment,
+        "cost": 0.0,
+    }
+    parents = [training_set, *([start.name] if start.adapter else [])]
+    manifest = workspace.seal_run(run, parents=parents, config=config, about=about)
+    workspace.catalog.spend("train", run, result.seconds, 0.0)
+    return manifest
 
 
 def _start(workspace: Workspace, base: str | None, parent: str | None) -> ModelSpec:
@@ -183,63 +214,56 @@ def evaluate(workspace: Workspace, model: str, suite: str, *, advance: Advance =
         suite: `name@version`, or a name for its newest version.
         advance: progress, in examples.
     """
-    from clworkbench.evals.evaluate import evaluate as score
     from clworkbench.evals.evaluate import summary
-    from clworkbench.models.load import load
+    from clworkbench.models.weights import fingerprint, weights
 
     settings = workspace.settings
     spec = resolve(workspace, model)
     frozen = str(workspace.find("suite", suite)["id"])
-    asked = {"scorers": list(settings.evals.scorers), "max_new_tokens": settings.evals.max_new_tokens}
-    key = stable_id("eval", spec.name, spec.adapter_sha256, frozen, asked)
+    asked = {
+        "scorers": list(settings.evals.scorers),
+        "max_new_tokens": settings.evals.max_new_tokens,
+        "dtype": settings.model.dtype,
+        "base_sha256": fingerprint(weights(spec.base)),
+        "adapter_sha256": spec.adapter_sha256,
+    }
+    key = stable_id("eval", spec.name, frozen, asked)
     artefact = f"eval:{frozen.removeprefix('suite:')}-{key[:10]}"
     with workspace.lease(artefact, "eval", wait_s=3600):
         cached = workspace.catalog.is_committed(key)
         if not cached:
-            began = time.monotonic()
-            detail = {"model": spec.name, "suite": frozen, "gates_sha256": gates_sha256(workspace)}
-            scores = score(
-                load(spec, dtype=settings.model.dtype, threads=settings.model.threads),
-                workspace.rows(frozen),
-                settings.evals.scorers,
-                model=spec.name,
-                suite_id=frozen.removeprefix("suite:"),
-                max_new_tokens=settings.evals.max_new_tokens,
-                batch_size=settings.evals.batch_size,
-                on_progress=lambda done, total: advance(done, total, ""),
-            )
-            workspace.write_batch(key, "eval", {"scores": scores}, detail=detail)
-            workspace.catalog.spend("eval", artefact, time.monotonic() - began, 0.0)
+            _score(workspace, key, artefact, spec, frozen, advance)
         rows = workspace.scan("scores").filter(pl.col("batch_id") == key).collect()
-        report = summary(rows).as_dict()
-        about = {"model": spec.name, "suite": frozen.removeprefix("suite:"), "asked": asked, "batch_id": key, **report}
+        about: dict[str, object] = {
+            "model": spec.name,
+            "suite": frozen.removeprefix("suite:"),
+            "asked": asked,
+            "batch_id": key,
+        }
+        about |= summary(rows).as_dict()
         about["gates_sha256"] = workspace.catalog.batches(batch_id=key)[0].detail["gates_sha256"]
         parents = [frozen, *([spec.name] if spec.adapter else [])]
         manifest = workspace.publish(artefact, parents=parents, config=asked, about=about)
     return Evaluation(manifest, rows, cached)
 
 
-def gates_sha256(workspace: Workspace) -> str:
-    """The hash of the gates as `clw.toml` states them now: recorded before scores are seen."""
-    return stable_id("gates", settings_dict(workspace.settings.gates))
+def _score(workspace: Workspace, key: str, artefact: str, spec: ModelSpec, suite: str, advance: Advance) -> None:
+    """Generates and scores, and commits the scores with the hash of the gates that applied before they were seen."""
+    from clworkbench.evals.evaluate import evaluate as score
+    from clworkbench.models.load import load
 
-
-def suites(workspace: Workspace, suite: str | None = None) -> list[str]:
-    """The suites that models are measured on: the one named, those of `[evals]`, or all.
-
-    Raises:
-        ArtefactError: there is none.
-    """
-    names = [suite] if suite else list(workspace.settings.evals.suites)
-    if not names:
-        names = sorted(
-            {str(m["id"]).removeprefix("suite:").partition("@")[0] for m in workspace.catalog.artefacts("suite")}
-        )
-    if not names:
-        raise ArtefactError("no suite to measure on. Freeze one: `clw suite NAME FILE`.")
-    return [str(workspace.find("suite", name)["id"]) for name in names]
-
-
-def adapter_folder(workspace: Workspace, run: str) -> Path:
-    """Where a run's adapter lies."""
-    return workspace.artefact_folder(str(workspace.find("run", run)["id"])) / "adapter"
+    settings, began = workspace.settings, time.monotonic()
+    before = gates_sha256(workspace, suites(workspace))
+    scores = score(
+        load(spec, dtype=settings.model.dtype, threads=settings.model.threads),
+        workspace.rows(suite),
+        settings.evals.scorers,
+        model=spec.name,
+        suite_id=suite.removeprefix("suite:"),
+        max_new_tokens=settings.evals.max_new_tokens,
+        batch_size=settings.evals.batch_size,
+        on_progress=lambda done, total: advance(done, total, ""),
+    )
+    detail = {"model": spec.name, "suite": suite, "gates_sha256": before}
+    workspace.write_batch(key, "eval", {"scores": scores}, detail=detail)
+    workspace.catalog.spend("eval", artefact, time.monotonic() - began, 0.0)

@@ -7,11 +7,14 @@ import polars as pl
 
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import ArtefactError, EvidenceError
-from clworkbench.loop.model import Evaluation, champion, evaluate, gates_sha256, resolve, suites
+from clworkbench.loop.data import training_sets_of
+from clworkbench.loop.model import Evaluation, champion, evaluate, resolve
+from clworkbench.loop.rules import gates, gates_sha256, suites
 from clworkbench.releases.card import model_card
-from clworkbench.releases.gates import Gate, defaults, judge, plan
+from clworkbench.releases.gates import judge, plan
 from clworkbench.releases.report import FINDINGS, GATES, GateReport
 from clworkbench.settings import settings_dict
+from clworkbench.training_sets.leakage import leaks
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
@@ -33,24 +36,14 @@ class Gated:
         return {"gate": self.id, **self.report.as_dict()}
 
 
-def gates(workspace: Workspace, suite: pl.DataFrame) -> tuple[Gate, ...]:
-    """The gates that `clw.toml` states, else the defaults for its metric, its target and the suite's slices."""
-    settings = workspace.settings
-    if settings.gates.rules:
-        return tuple(Gate(**settings_dict(rule)) for rule in settings.gates.rules)
-    scorers = settings.evals.scorers
-    metric = settings.gates.metric or (scorers[0] if len(scorers) == 1 else "reward")
-    slices = sorted(suite["slices"].explode().drop_nulls().unique().to_list())
-    return defaults(metric, slices, settings.gates.target)
-
-
 def power(
     workspace: Workspace, suite: str | None = None, *, discordant: float = 0.2, truly: float = 0.02
 ) -> pl.DataFrame:
     """What the gates could show with the suites at hand, before anything is run: one row for each gate."""
-    frozen = pl.concat([workspace.rows(name) for name in suites(workspace, suite)])
+    frozen = suites(workspace, suite)
+    examples = pl.concat([workspace.rows(name) for name in frozen])
     target = workspace.settings.gates.target
-    return plan(frozen, gates(workspace, frozen), discordant=discordant, truly=truly, target=target)
+    return plan(examples, gates(workspace, frozen), discordant=discordant, truly=truly, target=target)
 
 
 def gate(
@@ -72,30 +65,44 @@ def gate(
     """
     frozen = suites(workspace, suite)
     names = [resolve(workspace, name).name for name in (challenger, against or champion(workspace))]
+    if learned := _learned(workspace, names[0], frozen):
+        raise EvidenceError(
+            f"{names[0]}: was trained on {learned} rows that stand in {', '.join(frozen)}; its scores say nothing.\n"
+            "Build the training set again (they are held out now), and train on that."
+        )
     evals = [[evaluate(workspace, name, each, advance=advance) for each in frozen] for name in names]
     challenger_scores, champion_scores = (pl.concat([e.scores for e in side]) for side in evals)
-    examples = pl.concat([workspace.rows(each) for each in frozen])
-    rules = gates(workspace, examples)
+    rules, sha256 = gates(workspace, frozen), gates_sha256(workspace, suites(workspace))
     target = workspace.settings.gates.target
-    edited = _edited(workspace, evals[0])
-    report = judge(champion_scores, challenger_scores, rules, target=target).with_findings(edited)
+    findings = [*_edited(evals[0], sha256), *_champion_learned(workspace, names[1], frozen)]
+    report = judge(champion_scores, challenger_scores, rules, target=target).with_findings(findings)
     ids = [str(e.manifest["id"]) for side in evals for e in side]
-    artefact = f"gate:{stable_id('gate', names, ids, gates_sha256(workspace))[:12]}"
-    answer = report.as_dict()
-    about = {"challenger": names[0], "champion": names[1], "suites": frozen, "target": target, **answer}
-    about["gates_sha256"] = gates_sha256(workspace)
+    artefact = f"gate:{stable_id('gate', names, ids, sha256)[:12]}"
+    about = {"suites": frozen, "target": target, "gates_sha256": sha256, **report.as_dict()}
     config = settings_dict(workspace.settings.gates)
     manifest = workspace.publish(artefact, parents=ids, config=config, about=about)
     return Gated(manifest, report)
 
 
-def _edited(workspace: Workspace, evals: list[Evaluation]) -> list[tuple[str, str]]:
-    """A finding for each evaluation whose gates were other ones when its scores were first seen."""
-    now = gates_sha256(workspace)
+def _learned(workspace: Workspace, model: str, frozen: list[str]) -> int:
+    """How many rows that the model was trained on, or its parents were, stand in these suites."""
+    sets = training_sets_of(workspace, model) if model.startswith("run:") else []
+    rows = [workspace.rows(each).filter(pl.col("split") == "train") for each in sets]
+    examples = pl.concat([workspace.rows(each) for each in frozen])
+    return sum(leaks(each, examples).count() for each in rows)
+
+
+def _champion_learned(workspace: Workspace, model: str, frozen: list[str]) -> list[tuple[str, str]]:
+    n = _learned(workspace, model, frozen)
+    return [("leak", f"the champion was trained on {n} rows of these suites: it looks better than it is")] if n else []
+
+
+def _edited(evals: list[Evaluation], sha256: str) -> list[tuple[str, str]]:
+    """A finding for each evaluation whose gates were other ones before its scores were first seen."""
     return [
         ("gates_edited", f"the gates were changed after {e.manifest['model']} was scored on {e.manifest['suite']}")
         for e in evals
-        if e.manifest["gates_sha256"] != now
+        if e.manifest["gates_sha256"] != sha256
     ]
 
 
@@ -117,13 +124,15 @@ class Release:
 
 
 def last_gate(workspace: Workspace, run: str) -> dict[str, object] | None:
-    """The latest gate, by the rules that `clw.toml` states now, that held a run against the present champion."""
-    serving, rules = resolve(workspace, champion(workspace)).name, gates_sha256(workspace)
-    held = [
-        manifest
-        for manifest in workspace.catalog.artefacts("gate")
-        if (manifest["challenger"], manifest["champion"], manifest["gates_sha256"]) == (run, serving, rules)
-    ]
+    """The latest gate that held a run against the present champion, on all suites, by the rules as they are now."""
+    frozen = suites(workspace)
+    wanted = {
+        "challenger": run,
+        "champion": resolve(workspace, champion(workspace)).name,
+        "suites": frozen,
+        "gates_sha256": gates_sha256(workspace, frozen),
+    }
+    held = [m for m in workspace.catalog.artefacts("gate") if all(m.get(key) == value for key, value in wanted.items())]
     return held[-1] if held else None
 
 
@@ -142,15 +151,15 @@ def release(workspace: Workspace, run: str, *, initial: bool = False) -> Release
     trained = workspace.find("run", run)
     run = str(trained["id"])
     with workspace.lease("release", "release", wait_s=60):
-        held = last_gate(workspace, run)
         if initial and workspace.catalog.champions():
             raise ArtefactError(
                 f"--initial is for the first release, and {champion(workspace)} serves already.\n"
                 f"Hold the run against it: `clw gate {run}`."
             )
+        held = None if initial else last_gate(workspace, run)
         if not initial and held is None:
             raise EvidenceError(
-                f"{run}: never held against {champion(workspace)}, which serves now, by today's gates.\n"
+                f"{run}: never held against {champion(workspace)}, which serves now, on all suites, by today's gates.\n"
                 f"Run `clw gate {run}` first; "
                 "for the very first release, when nothing serves yet, `clw release RUN --initial`."
             )
@@ -158,12 +167,12 @@ def release(workspace: Workspace, run: str, *, initial: bool = False) -> Release
             raise EvidenceError(
                 f"{run}: its gate {held['id']} says {held['decision']}, not promote. See `clw gate {run}`."
             )
-        return _release(workspace, trained, None if initial else held)
+        return _release(workspace, trained, held)
 
 
 def _release(workspace: Workspace, trained: dict[str, object], held: dict[str, object] | None) -> Release:
     run = str(trained["id"])
-    name = f"release:{run.removeprefix('run:')}"
+    name = f"release:{run.removeprefix('run:')}" + (f".{str(held['id']).removeprefix('gate:')[:6]}" if held else "")
     sets = [workspace.find("training_set", p) for p in workspace.catalog.parents(run) if p.startswith("training_set:")]
     before = champion(workspace)
     parents = [run, *([str(held["id"])] if held else [])]
@@ -202,14 +211,10 @@ def rollback(workspace: Workspace) -> Release:
         ArtefactError: there is none to go back to.
     """
     with workspace.lease("release", "rollback", wait_s=60):
-        history = [model for model, _, _ in workspace.catalog.champions()]
-        replaced = workspace.catalog.artefact(history[-1]) if history else None
-        earlier = str(replaced["replaces"]) if replaced else ""
-        manifest = workspace.catalog.artefact(earlier)
-        if manifest is None:
+        earlier = workspace.catalog.roll_back()
+        if earlier is None:
             raise ArtefactError(
                 f"nothing to roll back to: {champion(workspace)} serves, and no release stood before it.\n"
                 "See what there is with `clw status`."
             )
-        workspace.catalog.set_champion(earlier, f"rolled back from {history[-1]}")
-    return Release(manifest, earlier)
+    return Release(workspace.find("release", earlier), earlier)

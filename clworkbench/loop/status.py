@@ -45,7 +45,8 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
     """The steps that are open, the nearest first."""
     steps = []
     if workspace.catalog.pending():
-        steps.append("run the ingest that was interrupted again: its unfinished batch does not count yet")
+        kinds = ", ".join(sorted(set(workspace.catalog.pending().values())))
+        steps.append(f"run what was interrupted again ({kinds}): its unfinished batch does not count yet")
     if not tables["interactions"]:
         steps.append("clw ingest PATH --source NAME   (or declare [sources] with `paths` in clw.toml)")
         return steps

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clworkbench.errors import ModelError
+from clworkbench.files import sha256_file
 from clworkbench.models.names import ModelSpec
 from clworkbench.models.torch_setup import DType, import_torch, quiet_transformers
-from clworkbench.models.weights import file_sha256, weights
+from clworkbench.models.weights import weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -87,7 +88,7 @@ def checked_adapter(folder: Path, sha256: str | None) -> Path:
         raise ModelError(
             f"adapter in {folder}: no {ADAPTER_WEIGHTS} with its adapter_config.json. Train the run again."
         )
-    found = file_sha256(file)
+    found = sha256_file(file)
     if sha256 is not None and found != sha256:
         raise ModelError(
             f"adapter in {folder}: its SHA-256 is {found[:16]}…, the manifest says {sha256[:16]}….\n"

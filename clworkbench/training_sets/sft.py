@@ -85,6 +85,7 @@ def build_sft(
     cut = (pl.col("rule") == "accepted") & (pl.col("finish_reason").is_in(CUT_OFF) | pl.col("error").is_not_null())
     waterfall.drop(cut, "cut_off")
     waterfall.rows = _with_identity(waterfall.rows, pseudonyms)
+    waterfall.rows = _with_twins(waterfall.rows)
     waterfall.keep(pl.struct("said", "completion_json").is_first_distinct(), "duplicate")
     waterfall.rows = waterfall.rows.with_columns(leak=leaks(waterfall.rows, examples))
     for reason in ("leak_exact", "leak_normalised", "leak_group"):
@@ -148,6 +149,15 @@ def _with_rule(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
         label_ids=pl.col("label_ids").fill_null([]),
         signal_ids=pl.concat_list("interaction_id"),
     )
+
+
+def _with_twins(rows: pl.DataFrame) -> pl.DataFrame:
+    """Each row with the ids behind all rows of the same text: what is kept once was said by all of them."""
+    ids = ("signal_ids", "feedback_ids", "label_ids")
+    twins = rows.group_by("said", "completion_json").agg(
+        pl.col(name).explode().drop_nulls().unique(maintain_order=True) for name in ids
+    )
+    return rows.drop(ids).join(twins, on=["said", "completion_json"], how="left", maintain_order="left")
 
 
 def _verdicts(labels: pl.DataFrame) -> pl.DataFrame:

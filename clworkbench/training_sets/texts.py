@@ -10,6 +10,12 @@ def conversation(messages: pl.Expr) -> pl.Expr:
     return messages.list.eval(said).list.drop_nulls().list.join("\n")
 
 
+def asked(messages: pl.Expr) -> pl.Expr:
+    """The texts of the user's messages, a list."""
+    message = pl.element().struct
+    return messages.list.eval(pl.when(message.field("role") == "user").then(message.field("content"))).list.drop_nulls()
+
+
 def normalised(text: pl.Expr) -> pl.Expr:
     """Letters and digits in lower case, one space between words: 'Where is my card?!' is 'where is my card'."""
     lowered = text.str.normalize("NFKC").str.to_lowercase()

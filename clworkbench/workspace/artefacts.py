@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.errors import ArtefactError
-from clworkbench.full_disk import told_when_full
+from clworkbench.files import sha256_file, told_when_full, write_atomically
 from clworkbench.workspace.catalog import now
 
 MANIFEST = "manifest.json"
@@ -69,12 +69,6 @@ def sha256_rows(frame: pl.DataFrame) -> str:
     for part in frame.iter_slices(10_000):
         digest.update(part.write_ndjson().encode())
     return digest.hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """Hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def code_version() -> str:
@@ -135,17 +129,6 @@ def tampered(folder: Path, manifest: Mapping[str, object]) -> list[str]:
     if not isinstance(files, Mapping):
         return [MANIFEST]
     return [name for name, sha in files.items() if not (folder / name).exists() or sha256_file(folder / name) != sha]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one, whole."""
-    with told_when_full(path.name, path.parent):
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with partial.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
 
 
 @contextmanager

@@ -19,20 +19,22 @@ create table meta (key text primary key, value text not null);
 create table batches (
     seq integer primary key autoincrement, batch_id text unique not null, kind text not null, source text,
     committed_at integer not null, detail text not null, counts text not null);
-create table pending (batch_id text primary key, source text, started_at integer not null);
+create table pending (
+    batch_id text primary key, kind text not null, source text, started_at integer not null);
 create table files (
     source text not null, sha256 text not null, reading text not null, path text not null, detail text not null,
     primary key (source, sha256, reading));
 create table watermarks (source text not null, until integer not null, recorded_at integer not null);
 create table artefacts (
-    id text primary key, kind text not null, created integer not null, path text not null, manifest text not null);
+    id text primary key, kind text not null, published integer not null, path text not null, manifest text not null);
 create table edges (child text not null, parent text not null, primary key (child, parent));
 create index edges_by_parent on edges (parent);
 create table leases (
     name text primary key, host text not null, pid integer not null, process_started real not null,
     verb text not null, renewed_at real not null);
 create table champions (
-    seq integer primary key autoincrement, model text not null, at integer not null, why text not null);
+    seq integer primary key autoincrement, model text not null, at integer not null, why text not null,
+    rolled_back integer not null default 0);
 create table ledger (
     seq integer primary key autoincrement, at integer not null, verb text not null, artefact text,
     seconds real not null, cost_usd real not null);
@@ -143,15 +145,15 @@ class Catalog:
 
     # batches
 
-    def begin_batch(self, batch_id: str, source: str | None) -> bool:
+    def begin_batch(self, batch_id: str, kind: str, source: str | None = None) -> bool:
         """Notes that rows of this batch may now stand in the tables; they do not count yet.
 
         Returns:
             Whether an earlier try at it was begun and never committed.
         """
-        sql = "insert or ignore into pending values (?, ?, ?)"
+        sql = "insert or ignore into pending values (?, ?, ?, ?)"
         with self.transaction() as db:
-            return db.execute(sql, (batch_id, source, micros(now()))).rowcount == 0
+            return db.execute(sql, (batch_id, kind, source, micros(now()))).rowcount == 0
 
     def commit_batch(
         self,
@@ -175,10 +177,10 @@ class Catalog:
         """Whether the batch counts."""
         return bool(self.query("select 1 from batches where batch_id = ?", batch_id))
 
-    def pending(self, source: str | None = None) -> list[str]:
-        """Batches that were begun and never committed."""
-        rows = self.query("select batch_id from pending where ? is null or source = ?", source, source)
-        return [str(row[0]) for row in rows]
+    def pending(self, kind: str | None = None, source: str | None = None) -> dict[str, str]:
+        """Batches that were begun and never committed, and their kinds."""
+        sql = "select batch_id, kind from pending where (? is null or kind = ?) and (? is null or source = ?)"
+        return {str(batch): str(k) for batch, k in self.query(sql, kind, kind, source, source)}
 
     def forget_pending(self, batch_ids: Sequence[str]) -> None:
         """Strikes batches off the list of the unfinished, after their rows were swept."""
@@ -230,12 +232,14 @@ class Catalog:
     # artefacts and champions
 
     def add_artefact(self, manifest: Mapping[str, object], path: str, parents: Sequence[str]) -> None:
-        """The catalog's copy of a manifest and its edges; can be rebuilt from the manifests."""
-        created = micros(datetime.fromisoformat(str(manifest["created"])))
+        """The catalog's copy of a manifest and its edges; can be rebuilt from the manifests.
+
+        An artefact that is made again, and so found to be there, is the newest again.
+        """
         with self.transaction() as db:
             db.execute(
                 "insert or replace into artefacts values (?, ?, ?, ?, ?)",
-                (manifest["id"], manifest["kind"], created, path, json.dumps(manifest)),
+                (manifest["id"], manifest["kind"], micros(now()), path, json.dumps(manifest)),
             )
             db.executemany("insert or ignore into edges values (?, ?)", [(manifest["id"], p) for p in parents])
 
@@ -245,8 +249,8 @@ class Catalog:
         return json.loads(str(rows[0][0])) if rows else None
 
     def artefacts(self, kind: str | None = None) -> list[dict[str, object]]:
-        """The manifests of one kind (or all), oldest first."""
-        sql = "select manifest from artefacts where ? is null or kind = ? order by created, id"
+        """The manifests of one kind (or all), the one made last at the end."""
+        sql = "select manifest from artefacts where ? is null or kind = ? order by published, id"
         return [json.loads(str(row[0])) for row in self.query(sql, kind, kind)]
 
     def parents(self, artefact_id: str) -> list[str]:
@@ -261,6 +265,17 @@ class Catalog:
         """Names the model that production serves from now on."""
         with self.transaction() as db:
             db.execute("insert into champions (model, at, why) values (?, ?, ?)", (model, micros(now()), why))
+
+    def roll_back(self) -> str | None:
+        """Makes the champion before the present one serve again; returns its name, or None where there is none."""
+        with self.transaction() as db:
+            standing = db.execute("select seq, model from champions where rolled_back = 0 order by seq").fetchall()
+            if len(standing) < 2:
+                return None
+            earlier, present = standing[-2:]
+            db.execute("update champions set rolled_back = 1 where seq in (?, ?)", (earlier[0], present[0]))
+            self.set_champion(str(earlier[1]), f"rolled back from {present[1]}")
+        return str(earlier[1])
 
     def champions(self) -> list[tuple[str, datetime, str]]:
         """All champions so far: model, since when, why; the last is the present one."""

@@ -14,13 +14,13 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.errors import ArtefactError, WorkspaceError
-from clworkbench.full_disk import told_when_full
+from clworkbench.files import told_when_full, write_atomically
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import KEYS
 from clworkbench.settings import Settings, load_settings, template
 from clworkbench.signals import view
 from clworkbench.workspace import artefacts, leases
-from clworkbench.workspace.catalog import Catalog
+from clworkbench.workspace.catalog import Catalog, now
 from clworkbench.workspace.key import load_key, make_key
 from clworkbench.workspace.tables import Tables
 
@@ -86,7 +86,7 @@ class Workspace:
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in {"clw.toml": settings or template(), ".gitignore": GITIGNORE}.items():
                 if not (folder / name).exists():
-                    artefacts.write_atomically(folder / name, text)
+                    write_atomically(folder / name, text)
             Tables(folder / "tables").create()
             workspace_id = secrets.token_hex(8)
             pseudonyms = make_key(workspace_id, key)
@@ -138,11 +138,15 @@ class Workspace:
     def watermarks(
         self, interactions: pl.DataFrame, feedback: pl.DataFrame, *, as_of: datetime | None = None
     ) -> dict[str, datetime]:
-        """How far each source has been read: its latest event, or what `clw ingest --read-until` said."""
+        """How far each source has been read: its latest event, or what `clw ingest --read-until` said.
+
+        An event from the future is a wrong clock and settles nothing: events count up to now, or `as_of`.
+        """
         events = pl.concat(
             [interactions.select("source", at="started_at"), feedback.select("source", at="at")]
         ).drop_nulls()
-        marks = dict(events.group_by("source").agg(pl.col("at").max()).iter_rows())
+        past = events.filter(pl.col("at") <= (as_of or now()))
+        marks = dict(past.group_by("source").agg(pl.col("at").max()).iter_rows())
         for source, until in self.catalog.watermarks(as_of).items():
             marks[source] = max(until, marks.get(source, until))
         return marks
@@ -176,25 +180,26 @@ class Workspace:
         Returns:
             The rows that this batch brings, by table.
         """
-        retried = self.catalog.begin_batch(batch_id, source)
+        retried = self.catalog.begin_batch(batch_id, kind, source)
         committed = self.catalog.committed()
         fresh = {}
         with told_when_full("a batch of rows", self.folder):
             for table, frame in frames.items():
                 keys = known[table] if known else self.tables.keys(table, committed)
+                frame = frame.with_columns(batch_id=pl.lit(batch_id))
                 fresh[table] = _without(frame.unique(KEYS[table], keep="first", maintain_order=True), keys, table)
                 missing = fresh[table]
                 if retried:
                     mine = pl.DataFrame({"batch_id": [batch_id], "seq": [0]}, schema=committed.schema)
                     missing = _without(missing, self.tables.keys(table, mine), table)
-                self.tables.append(table, missing.with_columns(batch_id=pl.lit(batch_id)))
+                self.tables.append(table, missing)
             counts = {table: rows.height for table, rows in fresh.items()}
             self.catalog.commit_batch(batch_id, kind, source=source, detail=detail, counts=counts)
         return fresh
 
-    def sweep(self, source: str | None = None) -> int:
+    def sweep(self, kind: str, source: str | None = None) -> int:
         """Deletes rows of batches that were begun and never committed; call it under the lease. Returns how many."""
-        pending = self.catalog.pending(source)
+        pending = list(self.catalog.pending(kind, source))
         if pending:
             self.tables.sweep(pending)
             self.catalog.forget_pending(pending)
@@ -311,13 +316,13 @@ class Workspace:
 
     def reindex(self) -> int:
         """Rebuilds the catalog's copy of manifests and edges from the folders; returns how many artefacts there are."""
-        found = [
-            p.parent
-            for kind in FOLDERS.values()
-            for p in sorted((self.folder / kind).glob(f"[!.]*/{artefacts.MANIFEST}"))
-        ]
-        for folder in found:
-            self._register(folder)
+        manifests = [p for kind in FOLDERS.values() for p in (self.folder / kind).glob(f"[!.]*/{artefacts.MANIFEST}")]
+        found = [(artefacts.read_manifest(path.parent), path.parent) for path in manifests]
+        with self.catalog.transaction() as db:
+            db.execute("delete from artefacts")
+            db.execute("delete from edges")
+            for _, folder in sorted(found, key=lambda pair: str((pair[0] or {}).get("created"))):
+                self._register(folder)
         return len(found)
 
     def find(self, kind: str, name: str) -> dict[str, object]:
@@ -352,11 +357,6 @@ class Workspace:
 def _without(frame: pl.DataFrame, keys: pl.DataFrame, table: str) -> pl.DataFrame:
     """The rows whose key is not among `keys`, in their order."""
     return frame.join(keys, on=list(KEYS[table]), how="anti", nulls_equal=True, maintain_order="left")
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a source file."""
-    return artefacts.sha256_file(path)
 
 
 def stable_id(*parts: object) -> str:

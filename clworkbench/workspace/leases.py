@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import NamedTuple
 
 import psutil
@@ -83,7 +83,8 @@ def _try_take(catalog: Catalog, name: str, verb: str) -> Holder | None:
 def _renew(catalog: Catalog, name: str, stop: threading.Event) -> None:
     """Renews from a thread, so on a connection of its own."""
     while not stop.wait(RENEW_S):
-        connection = sqlite3.connect(catalog.path, timeout=30)
-        with connection:
-            connection.execute("update leases set renewed_at = ? where name = ?", (time.time(), name))
-        connection.close()
+        mine = (time.time(), name, socket.gethostname(), os.getpid())
+        # A catalog that is busy for long is tried again at the next turn: the lease outlives three of them.
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(catalog.path, timeout=10)) as connection:
+            connection.execute("update leases set renewed_at = ? where name = ? and host = ? and pid = ?", mine)
+            connection.commit()

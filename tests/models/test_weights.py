@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from clworkbench.errors import ModelError
+from clworkbench.files import sha256_file
 from clworkbench.models.load import ModelSpec, load
-from clworkbench.models.weights import file_sha256, weights
+from clworkbench.models.weights import weights
 
 
 def test_a_folder_of_safetensors_is_used_where_it_is(tiny_base: Path):
@@ -43,7 +44,7 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path):
     (tmp_path / "abc").write_bytes(b"abc")
     # FIPS 180-4, the message "abc".
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert file_sha256(tmp_path / "abc") == expected
+    assert sha256_file(tmp_path / "abc") == expected
 
 
 def test_broken_safetensors_are_a_model_error(tiny_base: Path, tmp_path: Path):

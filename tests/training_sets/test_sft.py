@@ -7,6 +7,7 @@ import pytest
 
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import INTERACTIONS, LABELS, MESSAGES, SUITE
+from clworkbench.training_sets.leakage import proof
 from clworkbench.training_sets.sft import SftRules, build_sft
 from clworkbench.training_sets.split import replayed, uniform, with_split
 
@@ -77,6 +78,7 @@ def test_the_waterfall_adds_up_and_each_rule_takes_what_it_should():
     rows = {row["signal_ids"][0]: row for row in built.frame.iter_rows(named=True)}
     assert rows["corrected"]["feedback_ids"] == ["f2"]
     assert rows["accepted"]["rule"] == "accepted"
+    assert rows["accepted"]["signal_ids"] == ["accepted", "twin"]
 
 
 def test_a_label_comes_before_a_correction_and_a_correction_before_acceptance():
@@ -118,18 +120,34 @@ def test_a_draft_label_says_nothing():
         ({"input": [said("system", "other"), said("user", "Where is it?")]}, "leak_exact"),
         ({"input": [said("user", "where IS it")]}, "leak_normalised"),
         ({"input": [said("user", "something else")], "group": "talk-1"}, "leak_group"),
+        ({"input": [said("user", "so where is IT then")]}, "leak_normalised"),
     ],
 )
 def test_a_row_that_stands_in_a_suite_is_dropped_and_counted(example, leak):
     built = build_sft(
-        signals(signal("s", "Where is it?", "There.", outcome=True, conversation_id="talk-1")),
+        signals(
+            signal("s", "Where is it?", "There.", outcome=True, conversation_id="talk-1"),
+            signal("t", "x", "y", outcome=True, input=[said("user", "So: where is it, then?"), said("user", "Hm?")]),
+        ),
         NO_LABELS,
         pl.DataFrame([example], schema=SUITE),
         ALL,
         KEY,
     )
     assert built.dropped[leak] == 1
-    assert built.frame.is_empty()
+    assert built.frame.height == 1
+
+
+def test_the_proof_finds_what_was_planted_by_other_means_than_the_leaks():
+    rows = pl.DataFrame(
+        [
+            {"row_id": "planted", "prompt": [said("system", "s"), said("user", "WHERE is it ?")]},
+            {"row_id": "clean", "prompt": [said("user", "Who is it?")]},
+        ],
+        schema={"row_id": pl.String, "prompt": MESSAGES},
+    )
+    suite = pl.DataFrame([{"input": [said("user", "Where is it")]}], schema=SUITE)
+    assert proof(rows, suite) == ["planted"]
 
 
 def test_the_same_signals_give_the_same_rows_whatever_their_order():

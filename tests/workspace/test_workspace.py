@@ -38,16 +38,16 @@ def test_a_committed_batch_counts_and_the_same_batch_again_adds_nothing(workspac
 
 
 def test_rows_of_an_uncommitted_batch_never_show_and_are_swept(workspace):
-    workspace.catalog.begin_batch("dead", "app")
+    workspace.catalog.begin_batch("dead", "ingest", "app")
     workspace.tables.append("interactions", interactions("ghost").with_columns(batch_id=pl.lit("dead")))
     assert workspace.read("interactions").is_empty()
-    assert workspace.sweep("app") == 1
+    assert workspace.sweep("ingest", "app") == 1
     on_disk = pl.read_delta(str(workspace.folder / "tables" / "interactions"))
     assert on_disk.is_empty()
 
 
 def test_a_killed_batch_is_completed_by_the_same_call_without_doubles(workspace):
-    workspace.catalog.begin_batch("b", "app")
+    workspace.catalog.begin_batch("b", "ingest", "app")
     workspace.tables.append("interactions", interactions("a").with_columns(batch_id=pl.lit("b")))
     workspace.write_batch("b", "ingest", {"interactions": interactions("a", "b")})
     assert sorted(workspace.read("interactions")["interaction_id"]) == ["a", "b"]
@@ -55,7 +55,7 @@ def test_a_killed_batch_is_completed_by_the_same_call_without_doubles(workspace)
 
 def test_a_batch_counts_in_all_its_tables_at_once(workspace):
     feedback = pl.DataFrame([{"feedback_id": "f", "raw_sha256": "y", "at": NOON}], schema=FEEDBACK)
-    workspace.catalog.begin_batch("b", "app")
+    workspace.catalog.begin_batch("b", "ingest", "app")
     workspace.tables.append("interactions", interactions("a").with_columns(batch_id=pl.lit("b")))
     assert workspace.counts()["interactions"] == 0
     workspace.write_batch("b", "ingest", {"interactions": interactions("a"), "feedback": feedback})
@@ -146,6 +146,27 @@ def test_the_catalog_of_artefacts_can_be_rebuilt_from_their_manifests(workspace)
         db.execute("delete from edges")
     assert workspace.reindex() == 2
     assert workspace.catalog.children(suite["id"]) == [workspace.find("training_set", "t")["id"]]
+
+
+def test_an_artefact_that_is_made_again_is_the_newest_again(workspace):
+    first, second = (workspace.publish_rows("suite", "s", pl.DataFrame({"a": [n]})) for n in (1, 2))
+    assert workspace.find("suite", "s")["id"] == second["id"]
+    workspace.publish_rows("suite", "s", pl.DataFrame({"a": [1]}))
+    assert workspace.find("suite", "s")["id"] == first["id"]
+
+
+def test_rolling_back_follows_what_served_and_ends_at_the_first(workspace):
+    for model in ("release:a", "release:b", "release:a"):
+        workspace.catalog.set_champion(model, "released")
+    assert [workspace.catalog.roll_back() for _ in range(3)] == ["release:b", "release:a", None]
+    assert workspace.catalog.champions()[-1][0] == "release:a"
+
+
+def test_an_event_from_the_future_does_not_move_a_watermark(workspace):
+    past, future = NOON, datetime(2999, 1, 1, tzinfo=UTC)
+    rows = [{"feedback_id": str(at), "raw_sha256": "x", "source": "t", "at": at} for at in (past, future)]
+    workspace.write_batch("b", "ingest", {"feedback": pl.DataFrame(rows, schema=FEEDBACK)})
+    assert workspace.watermarks(workspace.read("interactions"), workspace.read("feedback")) == {"t": past}
 
 
 def test_an_unknown_artefact_lists_those_that_are_there(workspace):

@@ -1,7 +1,8 @@
-"""A disk that is full, said in words, whichever library met it first."""
+"""Files written whole or not at all, hashed, and a full disk said in words, whichever library met it first."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,25 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 IN_WORDS = tuple(os.strerror(code) for code in FULL)
 TORCH_WRITER = "PytorchStreamWriter failed writing"
 SQLITE_FULL = "database or disk is full"
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old one or the new one, whole."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with told_when_full(path.name, path.parent), partial.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

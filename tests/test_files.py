@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from clworkbench.errors import ArtefactError
-from clworkbench.full_disk import told_when_full
+from clworkbench.files import told_when_full
 
 
 def test_a_device_that_is_full_says_what_could_not_be_written_where():
