@@ -21,8 +21,8 @@ help: ## what there is
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: .venv/installed ## the loop on real questions: make demo DATA=folder-with-train.csv
-	$(BIN)/clw demo --story banking77 --data $(or $(DATA),../shared/data/banking77)
+demo: .venv/installed ## a simulated support desk closes the loop, in about ten minutes
+	$(BIN)/clw demo
 
 test: .venv/installed ## the quick ring
 	$(TEST) -n 2 --dist loadfile -m "$(QUICK)"

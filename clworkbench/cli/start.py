@@ -32,14 +32,18 @@ def init(folder: str, redaction: str) -> Answer:
 
 
 @click.command()
+@click.option("--rebuild", is_flag=True, help="First rebuild the catalog's list of artefacts from their manifests.")
 @workspace_option
 @answers
-def status(workspace: str) -> Answer:
+def status(workspace: str, rebuild: bool) -> Answer:
     """Say what is there, which model serves, what was spent, and what to do next."""
     from clworkbench.loop.status import status as look
     from clworkbench.workspace import Workspace
 
-    found = look(Workspace(workspace))
+    place = Workspace(workspace)
+    if rebuild:
+        say(f"Rebuilt the list of {place.reindex()} artefacts from their manifests.")
+    found = look(place)
     lines = ["tables     " + ", ".join(f"{name} {n:,}" for name, n in found.tables.items())]
     for kind, ids in found.artefacts.items():
         if ids:
@@ -75,8 +79,8 @@ def cycle(workspace: str, as_of: datetime | None, event_time: bool) -> Answer | 
 
 
 @click.command()
-@click.option("--story", type=click.Choice(["banking77"]), default="banking77", show_default=True)
-@click.option("--data", "folder", type=click.Path(path_type=Path), help="The folder with the story's data.")
+@click.option("--story", type=click.Choice(["desk", "banking77"]), default="desk", show_default=True)
+@click.option("--data", "folder", type=click.Path(path_type=Path), help="banking77: the folder with train.csv.")
 @click.option("--workspace", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--small", is_flag=True, help="A few intents and steps: a smoke test, no evidence.")
@@ -84,10 +88,17 @@ def cycle(workspace: str, as_of: datetime | None, event_time: bool) -> Answer | 
 def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: bool) -> Answer | No:
     """Show the whole loop: a simulated production, and `clw cycle` on it.
 
+    desk: a support desk with simulated customers and operators, and a real model. A policy changes; the loop learns it
+    from what the operators correct, and ships. Then a challenger trained on spoiled labels meets the gate.
+
     banking77: real customers' questions (--data names the folder with train.csv: text,category). A champion learns 30
     intents; then questions with nine billing and cancellation intents arrive. The gold labels stand in for the
-    operators' corrections. Stop it at any time; the same command goes on.
+    operators' corrections.
+
+    Stop it at any time; the same command goes on.
     """
+    if story == "desk":
+        return _desk(folder, workspace, seed, small)
     from clworkbench.demo.banking77 import BANKING77, SMALL, play
 
     if folder is None:
@@ -95,6 +106,16 @@ def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: boo
     told = play(folder, workspace, scale=SMALL if small else BANKING77, seed=seed, say=say)
     answer = told.as_dict(), told.lines()
     return answer if told.good == "promote" else No(answer)
+
+
+def _desk(folder: Path | None, workspace: Path, seed: int, small: bool) -> Answer | No:
+    from clworkbench.demo.desk import DESK, SMALL, play_desk
+
+    if folder is not None:
+        raise click.UsageError("--data is for --story banking77; the desk brings its own wordings.")
+    told = play_desk(workspace, scale=SMALL if small else DESK, seed=seed, say=say)
+    answer = told.as_dict(), told.lines()
+    return answer if (told.good.decision, told.spoiled.decision) == ("promote", "block") else No(answer)
 
 
 VERBS = [init, status, cycle, demo]

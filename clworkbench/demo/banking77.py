@@ -1,8 +1,7 @@
 """The banking77 story: real questions, nine intents that arrive late, gold labels in the operators' place."""
 
 import json
-import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -11,11 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.demo.report import Told, tell_results
+from clworkbench.demo.story import Say, answers, first_champion, freeze, open_story, turn, write_lines
 from clworkbench.display.progress import progress_bar
-from clworkbench.errors import ClwError, SourceError
-from clworkbench.files import sha256_file, write_atomically
-from clworkbench.loop import capture, data, model, rules, ship
-from clworkbench.loop.cycle import Cycle, cycle
+from clworkbench.errors import SourceError
+from clworkbench.files import sha256_file
+from clworkbench.loop import capture, data, model, rules
 from clworkbench.workspace import Workspace
 
 LATE = (
@@ -34,8 +33,6 @@ LATE = (
 PROMPT = "Name the intent."
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 """The story's clock: the questions have no dates of their own."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -122,9 +119,9 @@ def play(folder: Path, place: Path, *, scale: Scale = BANKING77, seed: int = 0, 
     say(_counted(cast))
     champion_run = _week_one(workspace, cast, scale, say)
     _week_two(workspace, cast, champion_run, say)
-    turn = _or_finished(workspace, cycle(workspace, say=lambda step, line: say(f"  {step:<8} {line}")), say)
+    played = turn(workspace, 0, say)
     control = _control(workspace, champion_run, say)
-    return tell_results(workspace, champion_run, turn, control, late="late", say=say)
+    return tell_results(workspace, champion_run, played, control, late="late", say=say)
 
 
 def _questions(file: Path) -> pl.DataFrame:
@@ -191,57 +188,29 @@ def _counted(cast: pl.DataFrame) -> str:
 def _workspace(place: Path, file: Path, cast: pl.DataFrame, scale: Scale, seed: int) -> Workspace:
     """The story's workspace: made, or found as this very story's."""
     late = sorted(cast.filter("late")["category"].unique())
-    story = {"story": "banking77", "data": sha256_file(file), "seed": seed, "scale": asdict(scale)}
-    known = place / "story.json"
-    if known.exists() and json.loads(known.read_text()) != story:
-        raise ClwError(
-            f"{place}: holds another story (other data, seed or size).\n"
-            "Play this one elsewhere with --workspace DIR, or remove that folder."
-        )
-    if (place / "catalog.db").exists():
-        if not known.exists():
-            raise ClwError(f"{place}: a workspace, but not a demo's. Play the story elsewhere with --workspace DIR.")
-        return Workspace(place)
-    names = ", ".join("'" + intent.replace("'", "''") + "'" for intent in late)
     settings = SETTINGS.format(
-        late=names,
+        late=", ".join("'" + intent.replace("'", "''") + "'" for intent in late),
         replay=scale.replay,
         steps=scale.challenger_steps,
         batch_size=scale.batch_size,
         rate=scale.challenger_rate,
         rank=scale.rank,
     )
-    assert tomllib.loads(settings)
-    place.mkdir(parents=True, exist_ok=True)
-    write_atomically(known, json.dumps(story, indent=2))
-    return Workspace.create(place, settings=settings, key=sha256(f"demo {seed}".encode()).digest())
+    story = {"story": "banking77", "data": sha256_file(file), "seed": seed, "scale": asdict(scale)}
+    return open_story(place, story, settings)
 
 
 def _week_one(workspace: Workspace, cast: pl.DataFrame, scale: Scale, say: Say) -> str:
     """Operators have answered questions for a while; a first champion learns from them. Returns its run."""
-    inbox = workspace.folder / "inbox"
-    inbox.mkdir(exist_ok=True)
-    suite = workspace.folder / "questions.jsonl"
-    _write(suite, [_example(row) for row in cast.filter(pl.col("part") == "suite").iter_rows(named=True)])
-    frozen = data.freeze_suite(workspace, "questions", suite)
+    suite = cast.filter(pl.col("part") == "suite")
+    frozen = freeze(workspace, "questions", [_example(row) for row in suite.iter_rows(named=True)])
     say(f"Week 1. {frozen['id']}: {frozen['examples']} questions frozen as the suite.")
     history = cast.filter(pl.col("part") == "history")
-    answers = history["category"].to_list()
-    logs = _logs(history, answers, START, "operators", [None] * history.height)
-    _write(inbox / "week-1.jsonl", logs)
-    capture.ingest(workspace, [inbox / "week-1.jsonl"], "desk")
-    if served := workspace.catalog.champions():
-        return _run_of(workspace, served[0][0])
-    made = data.build(workspace, "champion")
-    say(f"  build    {made.id}: {made.built.frame.height} rows from the operators' answers")
-    with progress_bar("train the champion") as advance:
-        run = model.train(
-            workspace, made.id, steps=scale.champion_steps, learning_rate=scale.champion_rate, advance=advance
-        )
-    say(f"  train    {run.id}: {len(run.losses)} steps, loss {run.losses[0]:.2f} to {run.losses[-1]:.2f}")
-    released = ship.release(workspace, run.id, initial=True)
-    say(f"  release  {released.id} serves")
-    return run.id
+    log = workspace.folder / "inbox" / "week-1.jsonl"
+    answered = history["category"].to_list()
+    write_lines(log, _logs(history, answered, START, "operators", [None] * history.height))
+    capture.ingest(workspace, [log], "desk")
+    return first_champion(workspace, steps=scale.champion_steps, rate=scale.champion_rate, say=say)
 
 
 def _week_two(workspace: Workspace, cast: pl.DataFrame, champion_run: str, say: Say) -> None:
@@ -249,21 +218,10 @@ def _week_two(workspace: Workspace, cast: pl.DataFrame, champion_run: str, say: 
     log = workspace.folder / "inbox" / "week-2.jsonl"
     traffic = cast.filter(pl.col("part") == "traffic")
     if not log.exists():
-        from clworkbench.models.generate import generate
-        from clworkbench.models.load import load
-
-        loaded = load(model.resolve(workspace, champion_run))
-        with progress_bar("the champion answers") as advance:
-            asked = [_messages(text) for text in traffic["text"]]
-            said = generate(
-                loaded,
-                asked,
-                max_new_tokens=24,
-                batch_size=64,
-                on_progress=lambda done, total: advance(done, total, ""),
-            )
-        answers, confidences = said["output"].to_list(), said["confidence"].to_list()
-        _write(log, _logs(traffic, answers, START + timedelta(days=7), champion_run, confidences))
+        asked = [_messages(text) for text in traffic["text"]]
+        said = answers(workspace, champion_run, asked, title="the champion answers", max_new_tokens=24)
+        outputs, confidences = said["output"].to_list(), said["confidence"].to_list()
+        write_lines(log, _logs(traffic, outputs, START + timedelta(days=7), champion_run, confidences))
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     right = [row["feedback"][0]["name"] == "accepted" for row in rows]
     late = traffic["late"].to_list()
@@ -287,22 +245,6 @@ def _control(workspace: Workspace, champion_run: str, say: Say) -> str:
             model.evaluate(workspace, run.id, suite, advance=advance)
     say(f"  train    {run.id}: {len(run.losses)} steps, as many as the challenger")
     return run.id
-
-
-def _or_finished(workspace: Workspace, turn: Cycle, say: Say) -> Cycle:
-    """The turn that decided: this one, or the one before it when everything was done already."""
-    gates = workspace.catalog.artefacts("gate")
-    if turn.gate is None and gates:
-        first = gates[0]
-        turn.gate, turn.run, turn.decision = str(first["id"]), str(first["challenger"]), str(first["decision"])
-        released = [str(m["id"]) for m in workspace.catalog.artefacts("release") if m["gate"] == first["id"]]
-        turn.release = released[0] if released else None
-        say("  (the loop went through on an earlier call)")
-    return turn
-
-
-def _run_of(workspace: Workspace, release: str) -> str:
-    return next(parent for parent in workspace.catalog.parents(release) if parent.startswith("run:"))
 
 
 def _messages(text: str) -> list[dict[str, str]]:
@@ -343,8 +285,3 @@ def _logs(
             }
         )
     return logs
-
-
-def _write(path: Path, rows: Sequence[dict[str, object]]) -> None:
-    if not path.exists():
-        write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -1,11 +1,11 @@
 """What a story came to: rates before and after with their intervals, a picture, and the way back to the data."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from clworkbench.demo.story import Say
 from clworkbench.display.text import table
 from clworkbench.lineage import Lineage, trace
 from clworkbench.loop import model, rules, ship
@@ -81,12 +81,9 @@ class Told:
         ]
 
 
-def tell_results(
-    workspace: Workspace, champion_run: str, turn: Cycle, control: str, *, late: str, say: Callable[[str], None]
-) -> Told:
+def tell_results(workspace: Workspace, champion_run: str, turn: Cycle, control: str, *, late: str, say: Say) -> Told:
     """Gathers rates, gates, picture and lineage of a played story."""
-    if turn.run is None:
-        raise RuntimeError(turn.waits_for)
+    assert turn.run is not None
     runs = {"champion": champion_run, "control": control, "challenger": turn.run}
     suites = rules.suites(workspace)
     scores = {who: pl.concat([model.evaluate(workspace, run, s).scores for s in suites]) for who, run in runs.items()}

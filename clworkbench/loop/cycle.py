@@ -1,6 +1,6 @@
 """One turn of the loop, as far as it can go without a person; the next call goes on from there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from glob import glob
@@ -12,6 +12,8 @@ from clworkbench.candidates.select import Selection
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import EvidenceError
 from clworkbench.loop import capture, data, model, ship
+from clworkbench.settings import OutcomeRule
+from clworkbench.signals.outcomes import summary
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
@@ -61,7 +63,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
     with workspace.lease("cycle", "cycle"):
         _ingest(workspace, tell)
         found = workspace.signals(as_of=as_of, event_time=event_time)
-        tell("signals", _outcomes(found))
+        tell("signals", _outcomes(found, workspace.settings.outcomes))
         if found.is_empty():
             turn.waits_for = "signals: declare [sources] with `paths` in clw.toml, or `clw ingest PATH --source NAME`"
             return turn
@@ -86,15 +88,12 @@ def _ingest(workspace: Workspace, tell: Say) -> None:
         tell("ingest", f"{name}: {report.records:,} records, {report.new:,} new{left}{hidden}")
 
 
-def _outcomes(found: pl.DataFrame) -> str:
+def _outcomes(found: pl.DataFrame, rules: Sequence[OutcomeRule]) -> str:
     """Signals by the state of their outcome."""
-    outcome = found["outcome"]
-    positive, negative = int(outcome.sum() or 0), int((~outcome).sum() or 0)
-    conflicts = int(found["conflict"].sum() or 0)
-    return (
-        f"{found.height:,} signals: {positive:,} positive, {negative:,} negative, {outcome.null_count():,} pending"
-        + (f"; {conflicts:,} in conflict, settled by precedence" if conflicts else "")
-    )
+    state = summary(found, rules).row(-1, named=True)
+    said = ", ".join(f"{state[name]:,} {name}" for name in ("positive", "negative", "pending"))
+    conflicts = f"; {state['conflict']:,} in conflict, settled by precedence" if state["conflict"] else ""
+    return f"{found.height:,} signals: {said}{conflicts}"
 
 
 def _labels(workspace: Workspace, selection: Selection, tell: Say) -> str | None:
