@@ -5,7 +5,7 @@ BIN := .venv/bin
 TEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 QUICK := not slow and not gpu and not argilla and not browser
 
-.PHONY: help .venv demo test test-all check bench lab notebook clean
+.PHONY: help .venv demo test test-all check bench lab notebook notebooks clean
 
 help: ## what there is
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ lab: .venv/installed ## JupyterLab on the notebooks
 
 notebook: .venv/installed ## marimo on the notebooks
 	$(BIN)/marimo edit notebooks
+
+notebooks: .venv/installed ## write the JupyterLab copies of the notebooks anew
+	$(BIN)/python -m clworkbench.records.notebooks notebooks
 
 clean: ## remove what was built, not your workspaces
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info

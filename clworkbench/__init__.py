@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from clworkbench.loop.capture import ingest
     from clworkbench.loop.cycle import cycle
     from clworkbench.loop.data import build, choose, freeze_suite, import_labels
+    from clworkbench.loop.lesson import lesson
+    from clworkbench.loop.look import look, losses, selected
     from clworkbench.loop.model import evaluate, train
     from clworkbench.loop.ship import gate, power, release, rollback
     from clworkbench.loop.status import status
+    from clworkbench.loop.turns import turns
     from clworkbench.workspace import Workspace
 
 _HOMES = {
@@ -37,6 +40,11 @@ _HOMES = {
     "cycle": "loop.cycle",
     "status": "loop.status",
     "trace": "lineage",
+    "look": "loop.look",
+    "selected": "loop.look",
+    "losses": "loop.look",
+    "turns": "loop.turns",
+    "lesson": "loop.lesson",
 }
 
 __all__ = [
@@ -49,12 +57,17 @@ __all__ = [
     "gate",
     "import_labels",
     "ingest",
+    "lesson",
+    "look",
+    "losses",
     "power",
     "release",
     "rollback",
+    "selected",
     "status",
     "trace",
     "train",
+    "turns",
 ]
 
 

@@ -35,3 +35,7 @@ class ArtefactError(ClwError):
 
 class EvidenceError(ClwError):
     """There is not enough evidence for what was asked, e.g. no settled signal to learn from."""
+
+
+class NotebookError(ClwError):
+    """A notebook cannot be read, its settings cannot be set, or one of its cells failed."""

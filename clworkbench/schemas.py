@@ -220,5 +220,9 @@ FEEDBACK_KINDS: tuple[str, ...] = get_args(FeedbackKind)
 ORIGINS: tuple[str, ...] = get_args(Origin)
 TARGET_KINDS: tuple[str, ...] = get_args(TargetKind)
 
+ACCEPT_WORDS = ("accept", "accepted", "correct", "good", "right", "yes")
+REJECT_WORDS = ("reject", "rejected", "wrong", "bad", "no")
+"""What a reviewer may say of an answer (the question `answer`), in any case."""
+
 ANSWER_OPERATIONS = ("chat", "text_completion", "generate_content")
 """The operations whose row is a model's answer, and so a signal."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -14,6 +14,9 @@ from clworkbench.errors import SettingsError
 
 Scalar = str | int | float | bool
 FORMAT = 1
+Format = Literal["auto", "otlp", "openai", "tensorzero", "mapping"]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -100,17 +103,17 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str = "main"
-    holdout: float = 0.1
-    replay: float = 0.8
+    holdout: Share = 0.1
+    replay: Share = 0.8
     min_new_rows: int = 50
     where: str | None = None
-    steps: int = 60
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    rank: int = 8
-    max_tokens: int = 256
-    seed: int = 0
-    checkpoint_every: int = 20
+    steps: Positive = 60
+    batch_size: Positive = 16
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
+    rank: Positive = 8
+    max_tokens: Positive = 256
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    checkpoint_every: Positive = 20
 
 
 class EvalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,9 +184,29 @@ def parse_settings(text: str, place: str = "clw.toml") -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{place}: not TOML: {error}. Mend that line.") from error
     try:
-        return msgspec.convert(_shaped(raw), Settings)
+        settings = msgspec.convert(_shaped(raw), Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{place}: {_in_words(str(error))}") from error
+    _check_sources(settings, place)
+    return settings
+
+
+def _check_sources(settings: Settings, place: str) -> None:
+    """Refuses names of sources and formats that lead nowhere: a typo there would turn failures into silence."""
+    formats = get_args(Format)
+    there = (*settings.sources, *formats)
+    named: list[tuple[str, str | None, tuple[str, ...]]] = []
+    for source in settings.sources.values():
+        named.append((f"sources.{source.name}] format", source.format, formats))
+        named.append((f"sources.{source.name}] target_source", source.target_source, there))
+    named += [(f"outcomes] {rule.name}: source", rule.source, there) for rule in settings.outcomes]
+    for where, name, known in named:
+        if name is not None and name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" There: {', '.join(known)}."
+            raise SettingsError(f"{place}: [{where} = {name!r} is not declared.{hint}")
+    if silent := [r.name for r in settings.outcomes if not (r.negative or r.positive or r.score)]:
+        raise SettingsError(f"{place}: [outcomes] {silent[0]}: names no feedback. Give it negative, positive or score.")
 
 
 def settings_dict(settings: msgspec.Struct) -> dict[str, Any]:
@@ -238,8 +261,12 @@ def _in_words(message: str) -> str:
     if not unknown:
         return f"[{where}] {what}."
     words = sorted({f for kind in _STRUCTS for f in kind.__struct_fields__})
-    close = get_close_matches(unknown[1], words, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else " Remove it; `clw init` in an empty folder shows every key."
+    close = [word for word in get_close_matches(unknown[1], words, n=1) if word != unknown[1]]
+    hint = (
+        f" Did you mean {close[0]!r}?"
+        if close
+        else " Is its [table] commented out? `clw init` in an empty folder shows every key."
+    )
     return f"[{where}] no such key {unknown[1]!r}.{hint}"
 
 

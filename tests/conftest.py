@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,14 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_model import make_tiny_model
 
     return make_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(scope="session")
+def tiny_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Path]:
+    """A workspace in which the loop went round on the tiny model, only looked at; its key is found meanwhile."""
+    from tests.tiny_workspace import make_tiny_workspace
+
+    place = tmp_path_factory.mktemp("turned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLW_CONFIG", str(place / "config"))
+        yield make_tiny_workspace(place / "w", tiny_base).folder

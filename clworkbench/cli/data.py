@@ -39,7 +39,10 @@ def ingest(paths: tuple[str, ...], source: str, read_until: datetime | None, dry
         f"{report.records:,} records = {report.new:,} new + {report.known:,} known"
         f" + {report.skipped:,} skipped + {report.quarantined:,} quarantined",
         *(f"  skipped     {n:,}: {why}" for why, n in report.skipped_why.items()),
-        *(f"  quarantined {n:,}: {why}" for why, n in report.quarantined_why.most_common(5)),
+        *(
+            f"  quarantined {n:,}: {why}" + (f" (first: {report.places[why]})" if why in report.places else "")
+            for why, n in report.quarantined_why.most_common(5)
+        ),
         *(f"  redacted    {n:,} {kind}" for kind, n in report.redacted.items()),
         *(f"  fidelity    {item.count:,}: {item.kind}, e.g. {item.example}" for item in report.fidelity[:5]),
         "rows added: " + (", ".join(f"{table} {n:,}" for table, n in report.tables.items() if n) or "none"),
@@ -84,7 +87,7 @@ def select(n: int | None, out: Path | None, as_of: datetime | None, event_time: 
     lines = [f"{found.frame.height:,} candidates", *(f"  {k:<16} {v:,}" for k, v in found.by_reason.items())]
     if out:
         write_candidates(place, found, out)
-        lines.append(f"Fill in {out}, then `clw label import {out}`.")
+        lines.append(f"Fill in value (accept or reject) or improvement in {out}, then `clw label import {out}`.")
     return {"candidates": found.frame.height, "by_reason": found.by_reason, "file": str(out) if out else None}, lines
 
 
@@ -98,7 +101,11 @@ def label() -> None:
 @workspace_option
 @answers
 def label_import(file: Path, workspace: str) -> Answer:
-    """Read a reviewers' FILE (CSV or JSONL), as `clw select --out` wrote it and people filled it in."""
+    """Read a reviewers' FILE (CSV or JSONL), as `clw select --out` wrote it and people filled it in.
+
+    In `value` an answer is accepted or rejected (accept, good, yes …; reject, bad, no …); a better one goes into
+    `improvement`. Rows that nobody answered are passed over.
+    """
     from clworkbench.loop.data import import_labels
     from clworkbench.workspace import Workspace
 

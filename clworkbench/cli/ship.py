@@ -6,7 +6,7 @@ from clworkbench.cli.verb import Answer, No, answers, workspace_option
 from clworkbench.display.text import table
 from clworkbench.errors import EvidenceError
 
-COLUMNS = ("name", "asks", "required", "n", "champion", "challenger", "difference", "low", "high", "verdict")
+COLUMNS = ("name", "required", "n", "champion", "challenger", "difference", "low", "high", "p", "verdict", "needed")
 
 
 @click.command()
@@ -27,7 +27,11 @@ def gate(
     place = Workspace(workspace)
     if plan_only:
         planned = ship.power(place, suite)
-        return {"plan": planned.to_dicts()}, table(planned)
+        says = (
+            "Power: the chance that a challenger truly 2 points better is shown so, if 20 % of the pairs differ.",
+            "Smallest detectable: what is shown with probability 0.8; needed: the examples for 2 points.",
+        )
+        return {"plan": planned.to_dicts()}, [*says, *table(planned)]
     if challenger is None:
         raise click.UsageError("name the challenger, e.g. `clw gate run:ID`; `clw status` lists runs.")
     with progress_bar("evaluate") as advance:
@@ -35,6 +39,8 @@ def gate(
     report = held.report
     lines = [
         f"{report.decision.upper()}: {report.challenger} against {report.champion}",
+        f"{report.reason()}.",
+        "Differences: challenger minus champion, with their 90 % interval; needed: examples more to settle it.",
         *table(report.gates.select(c for c in COLUMNS if c in report.gates.columns)),
         *(f"finding {kind}: {detail}" for kind, detail in report.findings.iter_rows()),
     ]
@@ -56,9 +62,7 @@ def release(run: str, initial: bool, workspace: str) -> Answer | No:
         made = ship.release(Workspace(workspace), run, initial=initial)
     except EvidenceError as error:
         return No(({"release": None, "why": str(error)}, [str(error)]))
-    return made.as_dict(), [
-        f"{made.id} serves now. Its card, gates and lineage lie in releases/; `clw rollback` goes back."
-    ]
+    return made.as_dict(), [f"{made.id} serves now. Its card and its gates lie in releases/."]
 
 
 @click.command()

@@ -15,7 +15,7 @@ from clworkbench.errors import SettingsError, SourceError
 from clworkbench.files import sha256_file
 from clworkbench.policy.redaction import redact
 from clworkbench.settings import Settings, Source, settings_dict
-from clworkbench.signals.formats import FORMATS
+from clworkbench.signals.formats import FORMATS, detect
 from clworkbench.signals.reading import Chunk, Fidelity, read
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
@@ -42,6 +42,7 @@ class IngestReport:
         tables: rows added, by table.
         redacted: personal values replaced, by kind.
         fidelity: what could not be carried over in full.
+        places: where the first record stands that was quarantined, by reason.
     """
 
     source: str
@@ -56,6 +57,7 @@ class IngestReport:
     redacted: Counter[str] = field(default_factory=Counter)
     batch_ids: list[str] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: "IngestReport") -> None:
         """Adds what became of another file's records."""
@@ -65,6 +67,7 @@ class IngestReport:
             getattr(self, name).update(getattr(other, name))
         self.batch_ids += other.batch_ids
         self.fidelity += other.fidelity
+        self.places = other.places | self.places
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw ingest --json`."""
@@ -80,20 +83,26 @@ class IngestReport:
             "tables": dict(self.tables),
             "redacted": dict(self.redacted),
             "batch_ids": self.batch_ids,
+            "places": self.places,
             "fidelity": [item._asdict() for item in self.fidelity],
         }
 
 
-def find_source(settings: Settings, name: str) -> Source:
+def find_source(settings: Settings, name: str, file: Path) -> Source:
     """The source declared as `name` in `clw.toml`, or, for a format's name, a source so named.
+
+    `auto` that nobody declared is the source of the format that `file` is recognised as, so that the same file read by
+    its format's name is the same source.
 
     Raises:
         SettingsError: neither.
     """
     if name in settings.sources:
         return settings.sources[name]
-    formats = [f for f in FORMATS if f != "mapping"]
-    if name == "auto" or name in formats:
+    formats = list(FORMATS)
+    if name == "auto":
+        name = detect(file).format
+    if name in formats:
         return Source(name=name, format=name)
     there = [*settings.sources, "auto", *formats]
     close = get_close_matches(name, there, n=1)
@@ -105,7 +114,7 @@ def find_source(settings: Settings, name: str) -> Source:
 
 
 def find_files(paths: Sequence[str | Path]) -> list[Path]:
-    """The files that paths name; a folder stands for the data files in it (by `DATA_SUFFIXES`).
+    """The files that paths name; a folder stands for the data files in it (by `DATA_SUFFIXES`) that are not empty.
 
     Raises:
         SourceError: a path leads nowhere, or a folder holds no data file.
@@ -117,7 +126,7 @@ def find_files(paths: Sequence[str | Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in DATA_SUFFIXES)
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in DATA_SUFFIXES and holds_something(p))
         if not inside:
             raise SourceError(
                 f"{path}: a folder without data files ({', '.join(DATA_SUFFIXES)}).\n"
@@ -127,9 +136,14 @@ def find_files(paths: Sequence[str | Path]) -> list[Path]:
     return files
 
 
+def holds_something(path: Path) -> bool:
+    """Whether it is a file with a byte in it: rotated logs leave empty ones behind, and those say nothing."""
+    return path.is_file() and path.stat().st_size > 0
+
+
 def ingest(
     workspace: Workspace,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     source: str = "auto",
     *,
     read_until: datetime | None = None,
@@ -139,14 +153,14 @@ def ingest(
 
     Args:
         workspace: where to.
-        paths: files or folders.
+        paths: a file or a folder, or several.
         source: a source declared in `clw.toml`, or a format's name.
         read_until: all events up to then have been read: a quiet feed settles outcomes all the same.
         advance: progress, in bytes.
     """
-    declared = find_source(workspace.settings, source)
+    files = find_files([paths] if isinstance(paths, str | Path) else paths)
+    declared = find_source(workspace.settings, source, files[0])
     report = IngestReport(declared.name)
-    files = find_files(paths)
     total = sum(file.stat().st_size for file in files)
     done = 0
     with workspace.lease(f"ingest {declared.name}", "ingest", wait_s=WAIT_S):
@@ -161,8 +175,9 @@ def ingest(
 
 def preview(workspace: Workspace, path: str | Path, source: str = "auto", *, n: int = 5) -> Chunk:
     """The first records of a file as they would be read and kept; nothing is written."""
-    declared = find_source(workspace.settings, source)
-    first = next(read(find_files([path])[0], declared, workspace.pseudonyms, chunk_bytes=1 << 16))
+    file = find_files([path])[0]
+    declared = find_source(workspace.settings, source, file)
+    first = next(read(file, declared, workspace.pseudonyms, chunk_bytes=1 << 16))
     kept = _redacted(workspace, first, Counter())
     return Chunk(
         first.start,
@@ -230,7 +245,10 @@ def _count(counts: IngestReport, chunk: Chunk, fresh: Mapping[str, pl.DataFrame]
     counts.skipped += sum(chunk.skipped.values())
     counts.quarantined += chunk.quarantine.height
     counts.skipped_why.update(chunk.skipped)
-    counts.quarantined_why.update(chunk.quarantine["reason"].str.replace(r" at byte \d+", "").to_list())
+    left = chunk.quarantine.with_columns(pl.col("reason").str.replace(r" at byte \d+", ""))
+    counts.quarantined_why.update(left["reason"].to_list())
+    for file, offset, reason in left.select("file", "offset", "reason").iter_rows():
+        counts.places.setdefault(reason, f"{file}, from {offset:,}")
     counts.tables.update({table: rows.height for table, rows in fresh.items()})
     counts.fidelity += chunk.fidelity
 

@@ -11,7 +11,7 @@ import polars as pl
 from clworkbench.candidates.select import Selection
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import EvidenceError
-from clworkbench.loop import capture, data, model, ship
+from clworkbench.loop import capture, data, model, rules, ship
 from clworkbench.settings import OutcomeRule
 from clworkbench.signals.outcomes import summary
 from clworkbench.workspace import Workspace
@@ -61,6 +61,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
         say(step, line)
 
     with workspace.lease("cycle", "cycle"):
+        rules.check(workspace)
         _ingest(workspace, tell)
         found = workspace.signals(as_of=as_of, event_time=event_time)
         tell("signals", _outcomes(found, workspace.settings.outcomes))
@@ -79,6 +80,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
 def _ingest(workspace: Workspace, tell: Say) -> None:
     for name, source in workspace.settings.sources.items():
         files = sorted(Path(path) for p in source.paths for path in glob(str(workspace.folder / p), recursive=True))
+        files = [file for file in files if capture.holds_something(file)]
         if not files:
             continue
         with progress_bar(f"ingest {name}") as advance:
@@ -88,9 +90,9 @@ def _ingest(workspace: Workspace, tell: Say) -> None:
         tell("ingest", f"{name}: {report.records:,} records, {report.new:,} new{left}{hidden}")
 
 
-def _outcomes(found: pl.DataFrame, rules: Sequence[OutcomeRule]) -> str:
+def _outcomes(found: pl.DataFrame, asked: Sequence[OutcomeRule]) -> str:
     """Signals by the state of their outcome."""
-    state = summary(found, rules).row(-1, named=True)
+    state = summary(found, asked).row(-1, named=True)
     said = ", ".join(f"{state[name]:,} {name}" for name in ("positive", "negative", "pending"))
     conflicts = f"; {state['conflict']:,} in conflict, settled by precedence" if state["conflict"] else ""
     return f"{found.height:,} signals: {said}{conflicts}"
@@ -129,7 +131,7 @@ def _learn(workspace: Workspace, turn: Cycle, tell: Say, *, as_of: datetime | No
     try:
         made = data.build(workspace, as_of=as_of, event_time=event_time, learned_by=parent)
     except EvidenceError as error:
-        turn.waits_for = str(error)
+        turn.waits_for = str(error).rstrip(".")
         return
     turn.training_set = made.id
     tell("build", f"{made.id}: {made.built.frame.height:,} rows, {made.built.n_new:,} new; {_lost(made.built.dropped)}")
@@ -154,6 +156,11 @@ def _ship(workspace: Workspace, turn: Cycle, tell: Say, run: str) -> None:
     turn.gate, turn.decision = gated.id, gated.report.decision
     verdicts = gated.report.gates.select("name", "verdict").iter_rows()
     tell("gate", f"{gated.report.decision}: " + ", ".join(f"{name} {verdict}" for name, verdict in verdicts))
+    for kind, detail in gated.report.findings.iter_rows():
+        tell("finding", f"{kind}: {detail}")
+    if ship.was_rolled_back(workspace, run):
+        turn.waits_for = f"a person: {run} was released and rolled back. To ship it all the same: `clw release {run}`"
+        return
     if gated.report.decision != "promote":
         turn.waits_for = f"a person: the gate says {gated.report.decision}. See `clw gate {run}`"
         return

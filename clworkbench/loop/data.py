@@ -14,7 +14,7 @@ from clworkbench.files import write_atomically
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
 from clworkbench.loop.model import resolve
 from clworkbench.policy.redaction import redact, redact_text
-from clworkbench.schemas import SUITE
+from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS, SUITE
 from clworkbench.settings import settings_dict
 from clworkbench.training_sets.leakage import proof
 from clworkbench.training_sets.sft import BuiltSet, SftRules, build_sft
@@ -87,30 +87,44 @@ def write_candidates(workspace: Workspace, selection: Selection, path: Path) -> 
     write_atomically(path, candidates_file(selection.frame, workspace.signals()).write_csv())
 
 
-def import_labels(workspace: Workspace, path: Path, *, source: str = "reviewers") -> dict[str, object]:
-    """Reads what reviewers filled in, and counts its rows by what became of them; the same file again adds nothing."""
+def import_labels(workspace: Workspace, path: str | Path, *, source: str = "reviewers") -> dict[str, object]:
+    """Reads what reviewers filled in, and counts its rows by what became of them; the same file again adds nothing.
+
+    An answer is accepted or rejected in `value` (`schemas.ACCEPT_WORDS`, `REJECT_WORDS`), or bettered in `improvement`.
+    """
+    path = Path(path)
     known = workspace.scan("interactions").select("interaction_id").unique().collect()["interaction_id"]
     redacted = workspace.settings.policy.redaction != "off"
     found = read_labels(path, known, workspace.pseudonyms, source=source, redacted=redacted)
-    batch_id = stable_id("labels", source, found.labels["label_id"].sort().to_list())
+    unclear = (
+        (pl.col("question") == "answer")
+        & pl.col("improvement").is_null()
+        & ~pl.col("value").str.to_lowercase().is_in((*ACCEPT_WORDS, *REJECT_WORDS))
+    ).fill_null(value=False)
+    labels, left_out = found.labels.filter(~unclear), found.labels.filter(unclear).height
+    batch_id = stable_id("labels", source, labels["label_id"].sort().to_list())
     fresh = 0
     with workspace.lease("label", "label import", wait_s=WAIT_S):
         workspace.sweep("labels")
         if not workspace.catalog.is_committed(batch_id):
             detail = {"file": path.name}
-            written = workspace.write_batch(batch_id, "labels", {"labels": found.labels}, source=source, detail=detail)
+            written = workspace.write_batch(batch_id, "labels", {"labels": labels}, source=source, detail=detail)
             fresh = written["labels"].height
+    why = dict(found.rejected["reason"].value_counts().iter_rows())
+    if left_out:
+        why[f"value is none of {', '.join((*ACCEPT_WORDS, *REJECT_WORDS))}, and no improvement is given"] = left_out
     return {
         "new": fresh,
-        "known": found.labels.height - fresh,
+        "known": labels.height - fresh,
         "unanswered": found.unanswered,
-        "rejected": found.rejected.height,
-        "rejected_why": dict(found.rejected["reason"].value_counts().iter_rows()),
+        "rejected": found.rejected.height + left_out,
+        "rejected_why": why,
     }
 
 
-def freeze_suite(workspace: Workspace, name: str, path: Path) -> dict[str, object]:
+def freeze_suite(workspace: Workspace, name: str, path: str | Path) -> dict[str, object]:
     """Freezes a file of examples as a suite; the same examples again are the same version."""
+    path = Path(path)
     frame = read_suite(path)
     if workspace.settings.policy.redaction != "off":
         frame = _redacted_suite(workspace, frame)

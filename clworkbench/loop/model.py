@@ -28,7 +28,7 @@ def resolve(workspace: Workspace, name: str) -> ModelSpec:
     if name.startswith("release:"):
         parents = workspace.catalog.parents(str(workspace.find("release", name)["id"]))
         name = next(p for p in parents if p.startswith("run:"))
-    if not name.startswith("run:"):
+    if not name.startswith("run:") and workspace.catalog.artefact(f"run:{name}") is None:
         return base_spec(name)
     manifest = workspace.find("run", name)
     run = str(manifest["id"])

@@ -1,11 +1,14 @@
 """Which gates apply: what `clw.toml` states, or the defaults, and the hash that is recorded before scores are seen."""
 
 import hashlib
+from difflib import get_close_matches
 
 import polars as pl
 
-from clworkbench.errors import ArtefactError
+from clworkbench.errors import ArtefactError, SettingsError
 from clworkbench.releases.gates import Gate, canonical, defaults
+from clworkbench.releases.pairs import LOWER_IS_BETTER
+from clworkbench.scorers.names import scorer
 from clworkbench.settings import settings_dict
 from clworkbench.workspace import Workspace
 
@@ -40,3 +43,35 @@ def gates_sha256(workspace: Workspace, frozen: list[str]) -> str:
     """The hash of the gates that apply now to these suites, target included."""
     text = f"{workspace.settings.gates.target}\n{canonical(gates(workspace, frozen))}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check(workspace: Workspace) -> None:
+    """Refuses settings that would only fail, or say nothing, after hours of training.
+
+    Raises:
+        SettingsError: a gate or the target names a slice that no suite has, or a metric that nothing measures.
+        ArtefactError: `[evals]` names a suite that is not there.
+        ClwError: a scorer that is unknown.
+    """
+    settings = workspace.settings
+    for name in settings.evals.scorers:
+        scorer(name)
+    if not settings.evals.suites and not workspace.catalog.artefacts("suite"):
+        return
+    frozen = suites(workspace)
+    known = set(pl.concat([workspace.rows(name)["slices"].explode() for name in frozen]).drop_nulls())
+    named = {rule.slice: f"rule {rule.name!r}" for rule in settings.gates.rules if rule.slice not in ("all", "rest")}
+    named |= {settings.gates.target: "target"} if settings.gates.target else {}
+    for name, where in named.items():
+        if name not in known:
+            raise SettingsError(f"[gates] {where}: no slice {name!r} in the suites.{_nearest(name, known)}")
+    measured = {*settings.evals.scorers, *LOWER_IS_BETTER}
+    metrics = {settings.gates.metric, *(rule.metric for rule in settings.gates.rules)}
+    for metric in metrics - measured - {None}:
+        near = _nearest(str(metric), measured)
+        raise SettingsError(f"[gates]: nothing measures {metric!r}.{near} Scorers stand in [evals].")
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" There: {', '.join(sorted(known)) or 'none'}."

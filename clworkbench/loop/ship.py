@@ -9,7 +9,7 @@ from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import ArtefactError, EvidenceError
 from clworkbench.loop.data import training_sets_of
 from clworkbench.loop.model import Evaluation, champion, evaluate, resolve
-from clworkbench.loop.rules import gates, gates_sha256, suites
+from clworkbench.loop.rules import check, gates, gates_sha256, suites
 from clworkbench.releases.card import model_card
 from clworkbench.releases.gates import judge, plan
 from clworkbench.releases.report import FINDINGS, GATES, GateReport
@@ -40,6 +40,7 @@ def power(
     workspace: Workspace, suite: str | None = None, *, discordant: float = 0.2, truly: float = 0.02
 ) -> pl.DataFrame:
     """What the gates could show with the suites at hand, before anything is run: one row for each gate."""
+    check(workspace)
     frozen = suites(workspace, suite)
     examples = pl.concat([workspace.rows(name) for name in frozen])
     target = workspace.settings.gates.target
@@ -63,8 +64,11 @@ def gate(
         suite: one suite only; those of `[evals]` when None.
         advance: progress, in examples.
     """
+    check(workspace)
     frozen = suites(workspace, suite)
     names = [resolve(workspace, name).name for name in (challenger, against or champion(workspace))]
+    if names[0] == names[1]:
+        raise EvidenceError(f"{names[0]}: cannot be held against itself. Name another challenger, or --against.")
     if learned := _learned(workspace, names[0], frozen):
         raise EvidenceError(
             f"{names[0]}: was trained on {learned} rows that stand in {', '.join(frozen)}; its scores say nothing.\n"
@@ -136,6 +140,12 @@ def last_gate(workspace: Workspace, run: str) -> dict[str, object] | None:
     return held[-1] if held else None
 
 
+def was_rolled_back(workspace: Workspace, run: str) -> bool:
+    """Whether a release of this run served, and was withdrawn since: only a person ships it again."""
+    withdrawn = {model for model in workspace.catalog.withdrawn() if run in workspace.catalog.parents(model)}
+    return bool(withdrawn) and champion(workspace) not in withdrawn
+
+
 def release(workspace: Workspace, run: str, *, initial: bool = False) -> Release:
     """Releases a run whose gate says `promote`; it becomes the champion.
 
@@ -181,7 +191,7 @@ def _release(workspace: Workspace, trained: dict[str, object], held: dict[str, o
         {"id": name, "parents": parents, **about},
         run=trained,
         training_set=sets[0],
-        report=_report(held) if held else None,
+        report=kept_report(held) if held else None,
     )
     files = {
         "gates.json": json.dumps(held or {"decision": "initial", "gates": []}, indent=2),
@@ -193,7 +203,7 @@ def _release(workspace: Workspace, trained: dict[str, object], held: dict[str, o
     return Release(manifest, name)
 
 
-def _report(held: dict[str, object]) -> GateReport:
+def kept_report(held: dict[str, object]) -> GateReport:
     """A gate's report, from its manifest."""
     return GateReport(
         decision=held["decision"],  # type: ignore[arg-type]

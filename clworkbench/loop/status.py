@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from clworkbench.display.html import html_table
 from clworkbench.loop.model import champion
 from clworkbench.workspace import Workspace
 
@@ -23,6 +24,18 @@ class Status:
         """The answer of `clw status --json`."""
         history = [{"model": model, "at": at.isoformat(), "why": why} for model, at, why in self.history]
         return {**vars(self), "history": history}
+
+    def __repr__(self) -> str:
+        return f"Status({self.tables['interactions']:,} interactions, {self.champion} serves; next: {self.next[0]})"
+
+    def _repr_html_(self) -> str:
+        rows = [(f"{name} (rows)", f"{n:,}") for name, n in self.tables.items()]
+        kept = ((kind.replace("_", " ") + "s", ids) for kind, ids in self.artefacts.items() if ids)
+        rows += [(title, f"{len(ids)}, the newest {ids[-1]}") for title, ids in kept]
+        rows += [("serves", self.champion + (f" ({self.history[-1][2]})" if self.history else ""))]
+        rows += [("spent", f"{self.spent['seconds'] / 60:.1f} minutes of training and evaluation")]
+        rows += [("next", step) for step in self.next]
+        return html_table(("", ""), rows)
 
 
 def status(workspace: Workspace) -> Status:

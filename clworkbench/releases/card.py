@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from clworkbench.releases.report import GateReport, asked, in_words, interval, number, p_value
 
@@ -13,6 +14,21 @@ LONGEST = 300
 
 RUN_KEYS = ("method", "base", "parent", "settings", "seed", "steps", "seconds", "loss_first", "loss_last", "cost")
 SET_KEYS = ("kind", "rows", "splits", "n_signals", "signals", "sources", "as_of", "event_time", "policy", "rules")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A release's card, as `model_card` wrote it: a notebook renders its Markdown, in which every value is escaped."""
+
+    release: str
+    markdown: str
+
+    def __repr__(self) -> str:
+        return f"Card({self.release})"
+
+    def _repr_markdown_(self) -> str:
+        # Two levels down: under the headings of the notebook that shows it.
+        return re.sub(r"^#", "###", self.markdown, flags=re.MULTILINE)
 
 
 def model_card(
@@ -161,6 +177,8 @@ def text(value: object) -> str:
 
 
 def _one_line(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     plain = "".join(sign if sign.isprintable() else " " for sign in plain)
     return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clworkbench.display.figures import plain, styled
 from clworkbench.releases.report import COLOURS, GateReport, in_words, interval
 
 if TYPE_CHECKING:
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 UNITS = {"cost_usd": "USD", "n_output_tokens": "tokens", "latency_ms": "ms"}
 """The metrics that cannot share an axis with scores and rates."""
 
-LESS_IS_BETTER = "less is better"
+BETWEEN = 90
+"""Pixels between two panels: room for the axis above."""
 
 
 def forest(report: GateReport) -> "Figure":
@@ -24,15 +26,14 @@ def forest(report: GateReport) -> "Figure":
     )
     panels = drawn.partition_by("unit", maintain_order=True)
     rows = max(1, len(panels))
-    figure = make_subplots(rows=rows, cols=1, row_heights=[len(p) for p in panels] or [1], vertical_spacing=0.12)
+    height = 120 + 36 * len(drawn) + BETWEEN * (rows - 1)
+    figure = make_subplots(
+        rows=rows, cols=1, row_heights=[len(p) for p in panels] or [1], vertical_spacing=BETWEEN / height
+    )
     for at, panel in enumerate(panels, start=1):
         _draw(figure, panel, at)
-    figure.update_layout(
-        title={"text": _plain(f"{report.decision}: {report.challenger} against {report.champion}")},
-        showlegend=False,
-        height=170 + 34 * len(drawn) + 70 * (rows - 1),
-        margin={"l": 10, "r": 10, "t": 60, "b": 40},
-    )
+    title = f"{report.decision}: {report.challenger} against {report.champion}"
+    styled(figure, title=title, height=height).update_layout(showlegend=False)
     return figure
 
 
@@ -40,7 +41,7 @@ def _draw(figure: "Figure", panel: pl.DataFrame, at: int) -> None:
     from plotly import graph_objects as go
 
     gates = panel.to_dicts()
-    names = [_plain(gate["name"]) for gate in gates]
+    names = [plain(gate["name"]) for gate in gates]
     figure.add_trace(
         go.Scatter(
             x=[gate["difference"] for gate in gates],
@@ -54,7 +55,7 @@ def _draw(figure: "Figure", panel: pl.DataFrame, at: int) -> None:
                 "arrayminus": [_reach(gate, "low") for gate in gates],
                 "color": "#57606a",
             },
-            text=[_plain(f"{in_words(gate)}; {interval(gate)}, n = {gate['n']}") for gate in gates],
+            text=[plain(f"{in_words(gate)}; {interval(gate)}, n = {gate['n']}") for gate in gates],
             hovertemplate="%{y}<br>%{text}<extra></extra>",
         ),
         row=at,
@@ -64,7 +65,7 @@ def _draw(figure: "Figure", panel: pl.DataFrame, at: int) -> None:
     figure.add_trace(
         go.Scatter(
             x=[_worst_allowed(gate) for gate in asked],
-            y=[_plain(gate["name"]) for gate in asked],
+            y=[plain(gate["name"]) for gate in asked],
             mode="markers",
             marker={"symbol": "line-ns", "size": 18, "line": {"width": 2, "color": COLOURS["violated"]}},
             hovertemplate="margin of %{y}: %{x:.4g}<extra></extra>",
@@ -88,8 +89,3 @@ def _worst_allowed(gate: dict[str, object]) -> float:
     margin = gate["margin"]
     assert isinstance(margin, float)
     return margin if gate["metric"] in LOWER_IS_BETTER else -margin
-
-
-def _plain(text: str) -> str:
-    # plotly draws a few HTML tags and hover templates: names are text.
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("%{", "% {")

@@ -102,11 +102,15 @@ class GateReport:
             f"<li><b>{escape(kind)}</b>: {escape(detail)}</li>" for kind, detail in self.findings.iter_rows()
         )
         return (
-            f"<div><p>{_chip(self.decision, DECISION_COLOURS[self.decision])} "
+            f"<div><p style='{_APART}'>{_chip(self.decision, DECISION_COLOURS[self.decision])} "
             f"<b>{escape(self.challenger)}</b> against <b>{escape(self.champion)}</b>: {escape(self.reason())}.</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            f"<p><small>{_LEGEND}</small></p>"
-            + (f"<p>Findings</p><ul>{remarks}</ul>" if remarks else "<p>No findings.</p>")
+            f"<div style='overflow-x:auto'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            f"<p style='{_APART}'><small>{_LEGEND}</small></p>"
+            + (
+                f"<p style='{_APART}'>Findings</p><ul style='{_LIST}'>{remarks}</ul>"
+                if remarks
+                else "<p>No findings.</p>"
+            )
             + "</div>"
         )
 
@@ -117,10 +121,10 @@ class GateReport:
         return forest(self)
 
 
-_LEFT, _RIGHT = "text-align:left", "text-align:right"
+_LEFT, _RIGHT = "padding:3px 8px;text-align:left", "padding:3px 8px;text-align:right;white-space:nowrap"
+_APART, _LIST = "margin:8px 0", "margin:0;padding-left:1.4em;list-style:disc"
 _HEADINGS = [
     ("gate", _LEFT),
-    ("asks", _LEFT),
     ("verdict", _LEFT),
     ("n", _RIGHT),
     ("champion", _RIGHT),
@@ -189,6 +193,13 @@ def asked(row: dict[str, object]) -> str:
     return f"{row['metric']} {asks} on {row['slice']} ({'required' if row['required'] else 'guard'})"
 
 
+def _beside_name(row: dict[str, object]) -> str:
+    """What the gate asks, where its name does not say so already."""
+    said, _, role = asked(row).rpartition(" (")
+    named = str(row["name"]).replace(" on the rest", " on rest") == said
+    return role.removesuffix(")") if named else asked(row)
+
+
 def _html_row(row: dict[str, object]) -> str:
     numbers = [
         f"{row['n']:,}",
@@ -200,8 +211,9 @@ def _html_row(row: dict[str, object]) -> str:
         number(row["smallest_detectable"], signed=True),
     ]
     chip = _chip(in_words(row), COLOURS[str(row["verdict"])])
+    name, asks = escape(str(row["name"])), escape(_beside_name(row))
     return (
-        f"<tr><td style='{_LEFT}'>{escape(str(row['name']))}</td><td style='{_LEFT}'>{escape(asked(row))}</td>"
+        f"<tr><td style='{_LEFT}'>{name}<br><small style='opacity:0.7'>{asks}</small></td>"
         f"<td style='{_LEFT}'>{chip}</td>"
         + "".join(f"<td style='{_RIGHT}'>{escape(text)}</td>" for text in numbers)
         + "</tr>"

@@ -12,7 +12,7 @@ from clworkbench.settings import Source
 from clworkbench.signals.feedback import feedback_row
 from clworkbench.signals.messages import Message, conversation
 from clworkbench.signals.rows import Row, Rows
-from clworkbench.signals.values import Fields, Unreadable, decoded, encoded, kind_of, nested
+from clworkbench.signals.values import Fields, Unreadable, canonical, decoded, encoded, kind_of, nested
 
 MADE = frozenset({"interaction_id", "source", "source_id", "user_key", "attributes", "raw_sha256", "batch_id"})
 INTERACTION_FIELDS = ("id", "user", *(name for name in INTERACTIONS if name not in MADE))
@@ -76,7 +76,7 @@ def _check_needed(source: Source, present: set[str], where: str) -> None:
 def read_row(record: Row, digest: str, rows: Rows, mapped: Plan) -> None:
     """Reads one row of a table, or quarantines it."""
     try:
-        _read_row(record, digest, rows, mapped)
+        _read_row(record, rows, mapped)
     except Unreadable as error:
         rows.quarantine(str(error), digest)
     except RecursionError:
@@ -88,15 +88,18 @@ def read_line(raw: bytes, rows: Rows, mapped: Plan) -> None:
     record = decoded(raw)
     if not isinstance(record, dict):
         raise Unreadable(f"{kind_of(record)}, not an object")
-    _read_row(record, sha256(raw).hexdigest(), rows, mapped)
+    _read_row(record, rows, mapped)
 
 
-def _read_row(record: Row, digest: str, rows: Rows, mapped: Plan) -> None:
+def _read_row(record: Row, rows: Rows, mapped: Plan) -> None:
     given: Row = dict(mapped.constants)
     for column, field in mapped.columns.items():
         value = _take(record, column)
         if value is not None and value != "" and value == value:  # a NaN is a gap
             given[field] = value
+    # What the row says, not its bytes: saved with other separators it is the same row, under another mapping another.
+    said = {name: value for name, value in record.items() if value is not None and value != ""}
+    digest = sha256(canonical([mapped.source.record, mapped.source.target_source, given, said])).hexdigest()
     fields = Fields(given, rows.note)
     if mapped.source.record == "feedback":
         rows.add(None, [_feedback(fields, record, digest, rows)])

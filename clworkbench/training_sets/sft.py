@@ -6,13 +6,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from clworkbench.policy.pseudonyms import Pseudonyms
-from clworkbench.schemas import MESSAGES, TRAINING_ROWS
+from clworkbench.schemas import ACCEPT_WORDS, MESSAGES, REJECT_WORDS, TRAINING_ROWS
 from clworkbench.training_sets.leakage import leaks
 from clworkbench.training_sets.split import replayed, with_split
 from clworkbench.training_sets.texts import canonical_json, conversation, normalised
 
-ACCEPTING = ("accept", "accepted", "correct", "good", "yes")
-REJECTING = ("reject", "rejected", "wrong", "bad", "no")
 CUT_OFF = ("length", "content_filter", "error")
 
 
@@ -164,7 +162,7 @@ def _verdicts(labels: pl.DataFrame) -> pl.DataFrame:
     """What reviewers said about each signal: the latest improvement, and whether most accept the answer."""
     said = labels.filter(pl.col("status") == "submitted").sort("at", "label_id", nulls_last=False)
     value = pl.col("value").str.to_lowercase().str.strip_chars()
-    vote = pl.when(value.is_in(ACCEPTING)).then(1).when(value.is_in(REJECTING)).then(-1)
+    vote = pl.when(value.is_in(ACCEPT_WORDS)).then(1).when(value.is_in(REJECT_WORDS)).then(-1)
     return said.group_by("interaction_id", maintain_order=True).agg(
         label_improvement=pl.col("improvement").drop_nulls().last(),
         label_accepts=pl.when(vote.sum() != 0).then(vote.sum() > 0),

@@ -277,6 +277,11 @@ class Catalog:
             self.set_champion(str(earlier[1]), f"rolled back from {present[1]}")
         return str(earlier[1])
 
+    def withdrawn(self) -> list[str]:
+        """The models that a rollback took out of service."""
+        sql = "select why from champions where why like 'rolled back from %' order by seq"
+        return [str(row[0]).removeprefix("rolled back from ") for row in self.query(sql)]
+
     def champions(self) -> list[tuple[str, datetime, str]]:
         """All champions so far: model, since when, why; the last is the present one."""
         rows = self._connection.execute("select model, at, why from champions order by seq")

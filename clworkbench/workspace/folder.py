@@ -115,7 +115,13 @@ class Workspace:
     # tables
 
     def scan(self, table: str, *, as_of: datetime | None = None) -> pl.LazyFrame:
-        """The rows of a table that count, with `seq` (commit order); with `as_of`, as committed by then."""
+        """The rows of a table that count, with `seq` (commit order); with `as_of`, as committed by then.
+
+        Raises:
+            WorkspaceError: there is no such table.
+        """
+        if table not in KEYS:
+            raise WorkspaceError(f"no table {table!r}. There: {', '.join(KEYS)}.")
         return self.tables.scan(table, self.catalog.committed(as_of))
 
     def read(self, table: str, *, as_of: datetime | None = None) -> pl.DataFrame:
@@ -346,6 +352,10 @@ class Workspace:
         Raises:
             ArtefactError: a file is missing or was changed since it was written.
         """
+        kind = artefact_id.partition(":")[0]
+        if kind not in ("training_set", "suite"):
+            raise ArtefactError(f"{artefact_id!r} has no rows. Name training_set:NAME@VERSION or suite:NAME@VERSION.")
+        artefact_id = str(self.find(kind, artefact_id)["id"])
         folder = self.artefact_folder(artefact_id)
         manifest = artefacts.read_manifest(folder)
         if manifest is None or (wrong := artefacts.tampered(folder, manifest)):

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clworkbench.errors import ArtefactError, EvidenceError, ModelError
+from clworkbench.errors import ArtefactError, EvidenceError, ModelError, SettingsError
 from clworkbench.lineage import trace
-from clworkbench.loop import data, model, ship
+from clworkbench.loop import capture, data, model, ship
 from clworkbench.loop.cycle import cycle
 from clworkbench.loop.status import status
 from clworkbench.workspace import Workspace
@@ -91,7 +91,8 @@ def turned(tmp_path_factory, tiny_base):
 
 def test_the_loop_goes_round_to_a_release(turned):
     workspace, turn = turned
-    assert [step["step"] for step in turn.steps] == ["ingest", "signals", "select", "build", "train", "gate", "release"]
+    steps = ["ingest", "signals", "select", "build", "train", "gate", "finding", "release"]
+    assert list(dict.fromkeys(step["step"] for step in turn.steps)) == steps
     assert (turn.decision, turn.waits_for) == ("promote", None)
     assert model.champion(workspace) == turn.release
     scores = workspace.read("scores").group_by("model").agg(pl.col("score").mean(), n=pl.len())
@@ -199,6 +200,8 @@ def test_a_release_can_be_rolled_back_and_there_is_nothing_before_the_first(turn
     finally:
         settings.write_text(text)
     assert ship.rollback(workspace).champion == model.champion(workspace) == turn.release
+    assert ship.was_rolled_back(workspace, better.id)
+    assert not ship.was_rolled_back(workspace, turn.run)
     with pytest.raises(ArtefactError, match="nothing to roll back to"):
         ship.rollback(workspace)
 
@@ -226,7 +229,7 @@ def test_a_suite_that_a_run_was_trained_on_is_no_evidence(turned, tmp_path):
     data.freeze_suite(workspace, "seen", seen)
     try:
         with pytest.raises(EvidenceError, match="was trained on 1 rows that stand in"):
-            ship.gate(workspace, turn.run, suite="seen")
+            ship.gate(workspace, turn.run, against=workspace.settings.model.base, suite="seen")
     finally:
         with workspace.catalog.transaction() as db:
             db.execute("delete from artefacts where id like 'suite:seen%'")
@@ -326,3 +329,39 @@ def test_the_same_command_again_goes_on_after_labels_came_until_they_are_learned
     filled.write_csv(sheet.with_name("labels.csv"))
     for _ in range(2):
         assert cycle(workspace).training_set is not None
+
+
+def test_a_model_is_not_held_against_itself(turned):
+    workspace, turn = turned
+    with pytest.raises(EvidenceError, match="cannot be held against itself"):
+        ship.gate(workspace, turn.run)
+
+
+@pytest.mark.parametrize(
+    ("gates", "says"),
+    [
+        ('target = "mony"', r"no slice 'mony' in the suites. Did you mean 'money'\?"),
+        ('metric = "exactmatch"', r"nothing measures 'exactmatch'. Did you mean 'exact_match'\?"),
+    ],
+)
+def test_a_gate_that_could_say_nothing_stops_the_cycle_before_it_trains(turned, gates, says):
+    workspace, _ = turned
+    settings = workspace.folder / "clw.toml"
+    text = settings.read_text()
+    settings.write_text(f"{text}\n[gates]\n{gates}\n")
+    try:
+        with pytest.raises(SettingsError, match=says):
+            cycle(workspace)
+    finally:
+        settings.write_text(text)
+
+
+def test_an_answer_is_accepted_or_rejected_in_known_words_only(workspace, tmp_path):
+    log(workspace.folder / "inbox" / "march.jsonl", range(2), "refund")
+    capture.ingest(workspace, workspace.folder / "inbox", "openai")
+    first, second = workspace.signals()["interaction_id"]
+    sheet = tmp_path / "labels.csv"
+    sheet.write_text(f"interaction_id,value\n{first},Accept\n{second},banana\n")
+    found = data.import_labels(workspace, str(sheet))
+    assert (found["new"], found["rejected"]) == (1, 1)
+    assert "accept" in next(iter(found["rejected_why"]))

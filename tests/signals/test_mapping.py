@@ -1,6 +1,5 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -49,7 +48,6 @@ def test_a_csv_row_becomes_an_interaction_and_other_columns_attributes(tmp_path:
         "latency_ms": 5.0,
         "started_at": datetime(2024, 1, 1, tzinfo=UTC),
         "attributes": '{"queue":"billing"}',
-        "raw_sha256": sha256(line.encode()).hexdigest(),
     }
     assert {name: row[name] for name in wanted} == wanted
     assert (row["input"][0]["role"], row["input"][0]["content"]) == ("user", "Where, is\nmy card?")
@@ -256,3 +254,22 @@ def test_a_real_csv_gives_one_interaction_a_row(shared_data: Path) -> None:
         whole = read_whole(path, source)
         assert whole.records == len(whole.interactions) == len(wanted)
         assert [row[0]["content"] for row in whole.interactions["input"]] == [row["text"] for row in wanted]
+
+
+def test_a_row_saved_with_other_separators_is_the_same_row_and_under_another_mapping_another(tmp_path: Path) -> None:
+    texts = {"comma.csv": "ticket,at\nT-1,2024-01-01\n", "semicolon.csv": "ticket;at\nT-1;2024-01-01\n"}
+    columns = {"ticket": "target", "at": "at"}
+    found = []
+    for target, name in (("app", "comma.csv"), ("app", "semicolon.csv"), ("desk", "comma.csv")):
+        (tmp_path / name).write_text(texts[name])
+        source = Source(
+            "events",
+            "mapping",
+            record="feedback",
+            columns=columns,
+            constants={"name": "reopened"},
+            target_source=target,
+        )
+        found.append(read_whole(tmp_path / name, source).feedback.select("feedback_id", "raw_sha256").row(0))
+    assert found[0] == found[1]
+    assert found[0] != found[2]

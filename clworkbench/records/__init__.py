@@ -1,0 +1,1 @@
+"""Records: notebooks that were executed, with all that is needed to run them again."""

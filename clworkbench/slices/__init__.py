@@ -1,0 +1,1 @@
+"""Slices: rates where and when, and how sure they are."""

@@ -1,0 +1,123 @@
+"""Both front ends open each notebook, run every cell, and show it without an error or a look outside."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clworkbench.records import notebooks
+from tests.browser.front_ends import ARGUMENTS, CHROMIUM, jupyterlab, marimo
+from tests.tiny_workspace import HOSTILE
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}"),
+]
+
+SOURCES = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
+MATHJAX = "mathjax"
+"""Every figure of plotly's asks a CDN for it in marimo, and draws well without."""
+
+LAB_READY = """async () => {
+    const lab = window.jupyterapp;
+    await lab.restored;
+    const panel = lab.shell.currentWidget;
+    if (!panel || !panel.context) return false;
+    await panel.context.ready;
+    await panel.context.sessionContext.ready;
+    await panel.context.sessionContext.session.kernel.info;
+    return true;
+}"""
+LAB_CELLS = """() => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    const cells = Array.from(panel.content.widgets).filter(cell => cell.model.type === 'code');
+    return {
+        kernel: panel.context.sessionContext.session.kernel.status,
+        counts: cells.map(cell => cell.model.executionCount),
+        errors: cells.flatMap(cell => cell.model.outputs.toJSON()).filter(o => o.output_type === 'error'),
+    };
+}"""
+MARIMO_CELLS = """() => Array.from(document.querySelectorAll('[data-testid=cell-status]')).map(e => e.dataset.status)"""
+TALLEST = "() => Math.max(...Array.from(document.querySelectorAll('*')).map(e => e.scrollHeight))"
+
+
+class Watched:
+    """A page, and what it said and asked for that it should not have."""
+
+    def __init__(self, page) -> None:
+        self.page = page
+        self.wrong: list[str] = []
+        page.on("request", lambda request: self.asked(request.url))
+        page.on("console", self.said)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on(
+            "dialog", lambda dialog: (self.wrong.append(f"production's text ran: {dialog.message}"), dialog.dismiss())
+        )
+
+    def asked(self, url: str) -> None:
+        if not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")) and MATHJAX not in url.lower():
+            self.wrong.append(f"asked for {url}")
+
+    def said(self, message) -> None:
+        if message.type == "error" and MATHJAX not in message.location["url"].lower():
+            self.wrong.append(f"{message.text} ({message.location['url']})")
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as drive, drive.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS) as browser:
+        yield Watched(browser.new_page(viewport={"width": 1300, "height": 1000}))
+
+
+def photographed(page, place: Path) -> None:
+    """The whole notebook, not only what the window holds."""
+    page.set_viewport_size({"width": 1300, "height": page.evaluate(TALLEST) + 200})
+    page.wait_for_timeout(1500)  # for the picture alone: figures grow with the window
+    page.screenshot(path=place)
+    assert place.stat().st_size > 50_000
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_jupyterlab_opens_it_and_runs_every_cell(source, watched, tiny_workspace, tmp_path):
+    made = notebooks.prepared(
+        notebooks.jupyter(source.read_text(), source.name), {"WORKSPACE": str(tiny_workspace)}, ""
+    )
+    (tmp_path / "it.ipynb").write_text(json.dumps(made))
+    n_code = sum(cell["cell_type"] == "code" for cell in made["cells"])
+    page = watched.page
+    with jupyterlab(tmp_path) as url:
+        page.goto(f"{url}/lab/tree/it.ipynb")
+        page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget", timeout=60_000)
+        page.wait_for_function(LAB_READY, timeout=60_000)
+        page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+        done = f"() => {{ const s = ({LAB_CELLS})(); return s.kernel === 'idle' && s.counts.every(c => c); }}"
+        page.wait_for_function(done, timeout=60_000)
+        state = page.evaluate(LAB_CELLS)
+        assert (state["counts"], state["errors"]) == (list(range(1, n_code + 1)), [])
+        figures = page.locator(".jp-OutputArea .js-plotly-plot")
+        assert figures.count() == sum(".plot()" in "".join(cell["source"]) for cell in made["cells"])
+        assert page.get_by_text(HOSTILE.strip()).count() > 0
+        photographed(page, tmp_path / "jupyterlab.png")
+    assert watched.wrong == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_marimo_opens_it_and_runs_every_cell(source, watched, tiny_workspace, tmp_path):
+    text = notebooks.with_settings(source.read_text(), {"WORKSPACE": str(tiny_workspace)})
+    (tmp_path / "it.py").write_text(text)
+    page = watched.page
+    with marimo(tmp_path, "it.py") as url:
+        page.goto(url)
+        n = text.count("@app.cell")
+        done = f"() => {{ const s = ({MARIMO_CELLS})(); return s.length === {n} && s.every(x => x === 'idle'); }}"
+        page.wait_for_function(done, timeout=60_000)
+        assert page.locator(".marimo-error, [data-testid=cell-error]").count() == 0
+        page.locator("marimo-plotly, .js-plotly-plot").first.wait_for()
+        assert page.locator(".js-plotly-plot").count() == text.count(".plot()")
+        assert page.get_by_text(HOSTILE.strip()).count() > 0
+        photographed(page, tmp_path / "marimo.png")
+        wrong = list(watched.wrong)
+    assert wrong == []

@@ -1,0 +1,96 @@
+"""Every notebook runs on a tiny workspace in both forms, its copy is up to date, and it keeps to the house's rules."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from clworkbench.records import notebooks
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+MOST_SECONDS = 15.0
+
+each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+def copy_of(source: Path) -> Path:
+    return source.parent / "jupyter" / f"{source.stem}.ipynb"
+
+
+def run(words: list[object], place: Path) -> float:
+    """Runs a command; returns the seconds of CPU and waiting that it took."""
+    began = time.monotonic()
+    ran = subprocess.run([*map(str, words)], cwd=place, env=os.environ, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return time.monotonic() - began
+
+
+def test_there_are_notebooks_and_no_copy_without_its_source():
+    assert SOURCES
+    assert sorted(p.stem for p in (ROOT / "notebooks" / "jupyter").glob("*.ipynb")) == [s.stem for s in SOURCES]
+
+
+@each_notebook
+def test_the_jupyterlab_copy_is_what_the_source_gives(source):
+    assert copy_of(source).read_text() == notebooks.as_text(notebooks.jupyter(source.read_text(), str(source))), (
+        "run `make notebooks`"
+    )
+
+
+@each_notebook
+def test_the_copy_is_a_valid_notebook_without_outputs_that_does_not_know_marimo(source):
+    notebook = nbformat.read(copy_of(source), as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.outputs for cell in code] == [[]] * len(code)
+    assert [cell.source for cell in code if re.search(r"\bmo\.|marimo", cell.source)] == []
+
+
+@each_notebook
+def test_it_begins_with_title_and_settings_and_ends_with_what_to_do_next(source):
+    cells = notebooks.cells(source.read_text(), str(source))
+    assert cells[0].kind == "markdown"
+    assert cells[0].text.startswith("# ")
+    assert "**Reads**" in cells[0].text
+    assert "**Writes**" in cells[0].text
+    assert {"WORKSPACE", "SEED"} <= set(notebooks.constants(cells[1].text))
+    assert cells[-1].kind == "markdown"
+    assert "next" in cells[-1].text.splitlines()[0]
+
+
+@each_notebook
+def test_cells_hold_calls_and_prose_only(source):
+    code = [cell.text for cell in notebooks.cells(source.read_text(), str(source)) if cell.kind == "code"]
+    assert "mo.ui" not in source.read_text()
+    assert [text for text in code if re.search(r"^\s*(def|class|for|while|try|with)\b|\blambda\b", text, re.M)] == []
+
+
+@each_notebook
+def test_it_runs_as_a_marimo_script(source, tiny_workspace, tmp_path):
+    told = notebooks.with_settings(source.read_text(), {"WORKSPACE": str(tiny_workspace)})
+    (tmp_path / source.name).write_text(told)
+    before = contents(tiny_workspace)
+    assert run([sys.executable, tmp_path / source.name], tmp_path) < MOST_SECONDS
+    assert contents(tiny_workspace) == before
+
+
+@each_notebook
+def test_it_runs_as_a_jupyter_notebook(source, tiny_workspace, tmp_path):
+    command = "from clworkbench.cli import main; main()"
+    words = ["record", copy_of(source), "--workspace", tiny_workspace, "--out", tmp_path / "records", "--texts"]
+    assert run([sys.executable, "-c", command, *words], tmp_path) < MOST_SECONDS
+    executed = json.loads(next((tmp_path / "records").glob(f"*/{source.stem}.ipynb")).read_text())
+    code = [cell for cell in executed["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+
+
+def contents(folder: Path) -> set[str]:
+    """What a notebook that only reads leaves as it was; SQLite's own files beside the catalog come and go."""
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.name.startswith("catalog.db-")}
