@@ -6,8 +6,7 @@ app = marimo.App(width="medium", app_title="The loop, step by step")
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     # The loop, step by step
 
     A small language model answers a support desk's messages. One day a policy changes, and what was right is wrong
@@ -17,8 +16,7 @@ def _(mo):
     **Reads** the workspace named below. **Writes** nothing, except where there is no workspace yet: then the demo is
     played into it, which takes about ten minutes on two CPU cores (the same as `make demo`). Desk, customers and
     operators of the demo are simulated; the model and its answers are real. Your own workspace works as well.
-    """
-    )
+    """)
     return
 
 
@@ -42,14 +40,12 @@ def _():
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## Where things stand
 
     A workspace is a folder: tables of signals, training sets, runs, suites and releases, and a catalog that knows
     what counts. `clw status` says the same in a terminal.
-    """
-    )
+    """)
     return
 
 
@@ -62,15 +58,13 @@ def _(SEED, WORKSPACE, clw, open_desk):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## What came in
 
     A *signal* is one answer of the model, with all that was said about it later: an operator's edit, a reopened
     ticket, a thumb. Its *outcome* is good, bad, or pending; only settled ones count, since young tickets have not had
     the time to go wrong.
-    """
-    )
+    """)
     return
 
 
@@ -82,15 +76,13 @@ def _(clw, workspace):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## Where it went wrong
 
     The slice that the gates are about, day by day: the share of its settled signals with a good outcome, each with
     its Wilson interval and the number behind it, and underneath the slice's share of the traffic. A dotted line marks
     the first answer of a new release.
-    """
-    )
+    """)
     return
 
 
@@ -110,15 +102,13 @@ def _(clw, target, workspace):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## What was selected, and why
 
     Nobody reads all signals. Candidates are those that deserve a person's attention: failures, answers that somebody
     overrode, answers that the model was not sure of, and a random share, so that what nobody suspects is seen too.
     Every candidate carries its reasons.
-    """
-    )
+    """)
     return
 
 
@@ -130,14 +120,12 @@ def _(TEXTS, clw, workspace):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## What was learned
 
     Each turn of the loop builds a training set, trains a challenger from the model that serves, and holds the two
     against each other.
-    """
-    )
+    """)
     return
 
 
@@ -150,14 +138,12 @@ def _(clw, workspace):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     Here is the training set of the turn that shipped (of the last one, where none did), from all signals down to its
     rows. Corrections teach the better answer and accepted answers what to keep. The same text is learned once, what
     stands in a suite never, and of what the champion has learned before only as much is replayed as keeps it from
     forgetting.
-    """
-    )
+    """)
     return
 
 
@@ -175,12 +161,10 @@ def _(turns):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     And the losses of all runs, step by step. A falling loss says that a run learned what it was shown, not that this
     was worth learning: that is the gate's question.
-    """
-    )
+    """)
     return
 
 
@@ -192,15 +176,13 @@ def _(clw, workspace):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## What the gate said
 
     Champion and challenger answer the same frozen suite, which no model ever trained on; scores are paired by
     example. *Required* gates must be met for a release, *guards* can only block it. Each states its n, its interval,
     and the smallest difference that so many examples could have shown.
-    """
-    )
+    """)
     return
 
 
@@ -218,12 +200,10 @@ def _(turns):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     And the gate of the last turn. In the demo this is a challenger that learned from a spoiled reviewers' sheet, and
     nobody should ship it.
-    """
-    )
+    """)
     return
 
 
@@ -235,14 +215,12 @@ def _(turns):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## What shipped
 
     A release carries its card: what it is, what it learned, on what evidence it shipped, and what nobody knows. Where
     nothing shipped, there is none.
-    """
-    )
+    """)
     return
 
 
@@ -254,13 +232,11 @@ def _(turns):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## One signal's way into the release
 
     Every id leads back to the file in which production reported it, and on to the releases that learned from it.
-    """
-    )
+    """)
     return
 
 
@@ -272,8 +248,7 @@ def _(TEXTS, clw, turns, workspace):
 
 @app.cell(hide_code=True)
 def _(mo):
-    mo.md(
-        text=r"""
+    mo.md(r"""
     ## What to do next
 
     - Set `WORKSPACE` above to a workspace of your own: `clw init DIR`, declare your sources in its `clw.toml`, then
@@ -281,8 +256,7 @@ def _(mo):
     - Ask what your suites could show before you train anything: `clw gate --plan`.
     - Follow any id, both ways: `clw lineage ID`.
     - Keep this page as a record that others can run again: `clw record notebooks/00_the_loop.py --workspace DIR`.
-    """
-    )
+    """)
     return
 
 

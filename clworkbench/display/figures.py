@@ -21,7 +21,7 @@ def plain(text: str) -> str:
 
 def styled(figure: "Figure", *, title: str = "", height: int = 380) -> "Figure":
     """The figure on white, in the ink and margins that all of ours share."""
-    figure.update_xaxes(title_font_size=13)
+    figure.update_xaxes(title_font_size=13, ticks="outside", ticklen=6, tickcolor="rgba(0,0,0,0)")
     figure.update_yaxes(title_font_size=13)
     return figure.update_layout(
         template="plotly_white",

@@ -7,7 +7,7 @@ CELL = "padding:3px 10px;white-space:nowrap;text-align:"
 WRAPPED = "padding:3px 10px;min-width:12em;text-align:left"
 AS_TYPED = "class='mathjax_ignore tex2jax_ignore'"
 """JupyterLab would set what stands between two dollar signs as a formula."""
-LONG = 44
+LONG = 36
 """Characters beyond which a text may take more than one line."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from clworkbench.display.html import html_table
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import SettingsError, SourceError
 from clworkbench.files import sha256_file
@@ -32,7 +33,7 @@ DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".log")
 INGESTED = ("interactions", "feedback", "quarantine")
 
 
-@dataclass
+@dataclass(repr=False)
 class IngestReport:
     """What became of every record: `records` = `new` + `known` + `skipped` + `quarantined`.
 
@@ -58,6 +59,17 @@ class IngestReport:
     batch_ids: list[str] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{getattr(self, name):,} {name}" for name in ("new", "known", "skipped", "quarantined"))
+        return f"IngestReport({self.source}: {self.records:,} records = {parts})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, getattr(self, name), "") for name in ("records", "new", "known", "skipped", "quarantined")]
+        rows += [("skipped", n, why) for why, n in self.skipped_why.items()]
+        rows += [("quarantined", n, f"{why}; first in {self.places[why]}") for why, n in self.quarantined_why.items()]
+        rows += [("redacted", n, kind) for kind, n in self.redacted.items()]
+        return html_table(("records", "n", ""), rows, caption=f"source {self.source}")
 
     def add(self, other: "IngestReport") -> None:
         """Adds what became of another file's records."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.candidates.select import Selection
+from clworkbench.display.html import html_table
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import EvidenceError
 from clworkbench.loop import capture, data, model, rules, ship
@@ -25,7 +26,7 @@ def quiet(_step: str, _line: str) -> None:
     """Nobody listens."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Cycle:
     """What one turn of the loop did, and what it waits for (None when it went all the way)."""
 
@@ -36,6 +37,14 @@ class Cycle:
     gate: str | None = None
     decision: str | None = None
     release: str | None = None
+
+    def __repr__(self) -> str:
+        end = f"waits for {self.waits_for}" if self.waits_for else f"released {self.release}"
+        return f"Cycle({len(self.steps)} steps; {end})"
+
+    def _repr_html_(self) -> str:
+        rows = [(step["step"], step["says"]) for step in self.steps]
+        return html_table(("step", "what it did and found"), [*rows, ("waits for", self.waits_for or "nothing")])
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw cycle --json`."""

@@ -8,6 +8,7 @@ import polars as pl
 
 from clworkbench import expressions
 from clworkbench.candidates.select import DEFAULT, Selection, select
+from clworkbench.display.html import html_table
 from clworkbench.errors import ArtefactError, EvidenceError, ExpressionError, ModelError
 from clworkbench.evals.suites import read_suite
 from clworkbench.files import write_atomically
@@ -26,7 +27,7 @@ WAIT_S = 600.0
 UNSETTLED = "no settled, corrected or labelled signal to learn from"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Build:
     """A published training set: its manifest, and how it came about."""
 
@@ -37,6 +38,15 @@ class Build:
     def id(self) -> str:
         """`training_set:name@version`."""
         return str(self.manifest["id"])
+
+    def __repr__(self) -> str:
+        made = self.built
+        return f"Build({self.id}: {made.frame.height:,} rows, {made.n_new:,} new, from {made.n_signals:,} signals)"
+
+    def _repr_html_(self) -> str:
+        lost = [(f"dropped: {reason.replace('_', ' ')}", n) for reason, n in self.built.dropped.items() if n]
+        rows = [("signals", self.built.n_signals), *lost, *self.built.splits.items()]
+        return html_table(("rows", "n"), rows, caption=self.id)
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw build --json`."""

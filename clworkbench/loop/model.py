@@ -42,7 +42,7 @@ def champion(workspace: Workspace) -> str:
     return history[-1][0] if history else workspace.settings.model.base
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Training:
     """A finished run. `seconds` is what this call took, nearly nothing where the run was there already."""
 
@@ -60,6 +60,9 @@ class Training:
         found = self.manifest["losses"]
         assert isinstance(found, list)
         return found
+
+    def __repr__(self) -> str:
+        return f"Training({self.id}: {len(self.losses)} steps, loss {self.losses[0]:.3f} → {self.losses[-1]:.3f})"
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw train --json`."""
@@ -191,13 +194,21 @@ def _start(workspace: Workspace, base: str | None, parent: str | None) -> ModelS
     return spec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """A model's scores on a suite. `cached`: they were there already."""
 
     manifest: dict[str, object]
     scores: pl.DataFrame
     cached: bool
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.manifest['model']} on {self.manifest['suite']}: {self.manifest['metrics']})"
+
+    def _repr_html_(self) -> str:
+        from clworkbench.evals.evaluate import summary
+
+        return summary(self.scores)._repr_html_()
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw eval --json`."""

@@ -19,7 +19,7 @@ from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gated:
     """A gate's report and the artefact that keeps it."""
 
@@ -30,6 +30,12 @@ class Gated:
     def id(self) -> str:
         """`gate:…`."""
         return str(self.manifest["id"])
+
+    def __repr__(self) -> str:
+        return repr(self.report)
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw gate --json`."""
@@ -110,7 +116,7 @@ def _edited(evals: list[Evaluation], sha256: str) -> list[tuple[str, str]]:
     ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Release:
     """A release, and the model that production serves now."""
 
@@ -121,6 +127,9 @@ class Release:
     def id(self) -> str:
         """`release:…`."""
         return str(self.manifest["id"])
+
+    def __repr__(self) -> str:
+        return f"Release({self.id}; {self.champion} serves)"
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw release --json`."""

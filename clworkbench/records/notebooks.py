@@ -70,19 +70,12 @@ def _cell(node: ast.FunctionDef, source: str) -> Cell:
 
 
 def _markdown(statement: ast.stmt) -> str | None:
-    """The text of `mo.md("...")`, where a cell is nothing else.
-
-    Our notebooks say `mo.md(text="...")`: what marimo 0.25 takes for Markdown alone it shows without running it, and
-    so as a cell that is out of date.
-    """
+    """The text of `mo.md("...")`, where a cell is nothing else."""
     call = statement.value if isinstance(statement, ast.Expr) else None
-    if not isinstance(call, ast.Call) or ast.unparse(call.func) != "mo.md":
+    if not isinstance(call, ast.Call) or ast.unparse(call.func) != "mo.md" or len(call.args) != 1:
         return None
-    given = [*call.args, *(word.value for word in call.keywords)]
-    text = given[0] if len(given) == 1 else None
-    return (
-        textwrap.dedent(text.value).strip() if isinstance(text, ast.Constant) and isinstance(text.value, str) else None
-    )
+    text = call.args[0].value if isinstance(call.args[0], ast.Constant) else None
+    return textwrap.dedent(text).strip() if isinstance(text, str) else None
 
 
 def constants(text: str) -> dict[str, Setting]:

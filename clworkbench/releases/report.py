@@ -147,7 +147,7 @@ _WORDS = {
 
 
 def _chip(word: str, colour: str) -> str:
-    style = f"background:{colour};color:#fff;padding:1px 6px;border-radius:4px;white-space:nowrap"
+    style = f"background:{colour};color:#fff;padding:1px 6px;border-radius:4px;display:inline-block"
     return f"<span style='{style}'>{escape(word)}</span>"
 
 
@@ -214,7 +214,7 @@ def _html_row(row: dict[str, object]) -> str:
     name, asks = escape(str(row["name"])), escape(_beside_name(row))
     return (
         f"<tr><td style='{_LEFT}'>{name}<br><small style='opacity:0.7'>{asks}</small></td>"
-        f"<td style='{_LEFT}'>{chip}</td>"
+        f"<td style='{_LEFT};min-width:8em'>{chip}</td>"
         + "".join(f"<td style='{_RIGHT}'>{escape(text)}</td>" for text in numbers)
         + "</tr>"
     )

@@ -104,7 +104,17 @@ def told(shared_data, tmp_path_factory):
     place = tmp_path_factory.mktemp("story")
     environment = os.environ | {"CLW_CONFIG": str(place / "config")}
     code = "from clworkbench.cli import main; main()"
-    words = ["demo", "--small", "--data", str(shared_data / "banking77"), "--workspace", str(place / "w"), "--json"]
+    words = [
+        "demo",
+        "--story",
+        "banking77",
+        "--small",
+        "--data",
+        str(shared_data / "banking77"),
+        "--workspace",
+        str(place / "w"),
+        "--json",
+    ]
     ran = subprocess.run(
         [sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True, check=False
     )
@@ -158,6 +168,8 @@ def test_a_story_killed_in_the_middle_of_training_ends_like_an_undisturbed_one(t
         "-c",
         code,
         "demo",
+        "--story",
+        "banking77",
         "--small",
         "--data",
         data,

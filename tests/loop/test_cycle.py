@@ -365,3 +365,17 @@ def test_an_answer_is_accepted_or_rejected_in_known_words_only(workspace, tmp_pa
     found = data.import_labels(workspace, str(sheet))
     assert (found["new"], found["rejected"]) == (1, 1)
     assert "accept" in next(iter(found["rejected_why"]))
+
+
+def test_results_say_in_a_line_what_they_are_and_escape_what_they_show(turned, tmp_path):
+    workspace, turn = turned
+    hostile = tmp_path / "<b>.jsonl"
+    hostile.write_text("{half")
+    read = capture.ingest(workspace, hostile, "openai")
+    assert repr(read) == "IngestReport(openai: 1 records = 0 new, 0 known, 0 skipped, 1 quarantined)"
+    assert "&lt;b&gt;.jsonl" in read._repr_html_()
+    made = data.build(workspace)
+    for result in (made, turn, ship.gate(workspace, turn.run, against=workspace.settings.model.base)):
+        assert "\n" not in repr(result)
+        assert len(repr(result)) < 400
+        assert "<table" in result._repr_html_()
