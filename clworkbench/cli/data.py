@@ -45,6 +45,11 @@ def ingest(paths: tuple[str, ...], source: str, read_until: datetime | None, dry
         ),
         *(f"  redacted    {n:,} {kind}" for kind, n in report.redacted.items()),
         *(f"  fidelity    {item.count:,}: {item.kind}, e.g. {item.example}" for item in report.fidelity[:5]),
+        *(
+            [f"  unmatched   {report.unmatched:,} feedback rows: what they are about is not here"]
+            if report.unmatched
+            else []
+        ),
         "rows added: " + (", ".join(f"{table} {n:,}" for table, n in report.tables.items() if n) or "none"),
     ]
     return report.as_dict(), lines

@@ -48,6 +48,7 @@ def status(workspace: str, rebuild: bool) -> Answer:
     for kind, ids in found.artefacts.items():
         if ids:
             lines.append(f"{kind:<12} {len(ids)}, the newest {ids[-1]}")
+    lines += [f"read until {source}: {at}" for source, at in found.read_until.items()]
     lines.append(
         f"champion   {found.champion}" + (f", {found.history[-1][2]}" if found.history else ", nothing released")
     )

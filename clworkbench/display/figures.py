@@ -53,7 +53,9 @@ def rate_figure(frame: pl.DataFrame, by: str, *, title: str, marks: Mapping[str,
     figure.add_annotation(y=COUNTS_AT, yref="y", text="n", **corner)
     if parts:
         bars = {"type": "bar", "x": frame[by].to_list(), "y": frame["share"].to_list(), "marker": {"color": MUTED}}
-        figure.add_trace({**bars, "hovertemplate": "%{x}<br>%{y:.0%} of the traffic<extra></extra>"}, row=2, col=1)
+        figure.add_trace(
+            {**bars, "hovertemplate": _where(frame, by) + "<br>%{y:.0%} of the traffic<extra></extra>"}, row=2, col=1
+        )
         figure.update_yaxes(title="share", rangemode="tozero", tickformat=".0%", nticks=4, row=2, col=1)
     for what, moment in (marks or {}).items():
         _mark(figure, moment, what)
@@ -69,7 +71,7 @@ COUNTS_AT = -0.08
 
 def _dots(shown: pl.DataFrame, by: str) -> dict[str, object]:
     above, below = shown["high"] - shown["rate"], shown["rate"] - shown["low"]
-    said = "%{x}<br>%{y:.0%} [%{customdata[1]:.0%}, %{customdata[2]:.0%}], n = %{customdata[0]}<extra></extra>"
+    said = "<br>%{y:.0%} [%{customdata[1]:.0%}, %{customdata[2]:.0%}], n = %{customdata[0]}<extra></extra>"
     spread = {"type": "data", "array": above.to_list(), "arrayminus": below.to_list()}
     return {
         "type": "scatter",
@@ -79,8 +81,12 @@ def _dots(shown: pl.DataFrame, by: str) -> dict[str, object]:
         "marker": {"size": 9, "color": GOOD},
         "error_y": {**spread, "thickness": 1.3, "width": 4, "color": GOOD},
         "customdata": shown.select("n", "low", "high").rows(),
-        "hovertemplate": said,
+        "hovertemplate": _where(shown, by) + said,
     }
+
+
+def _where(frame: pl.DataFrame, by: str) -> str:
+    return "%{x|%a %d %b}" if frame[by].dtype.is_temporal() else "%{x}"
 
 
 def _counts(shown: pl.DataFrame, by: str) -> dict[str, object]:

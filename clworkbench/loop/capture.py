@@ -44,6 +44,7 @@ class IngestReport:
         redacted: personal values replaced, by kind.
         fidelity: what could not be carried over in full.
         places: where the first record stands that was quarantined, by reason.
+        unmatched: new feedback rows whose target is not here (yet).
     """
 
     source: str
@@ -59,6 +60,7 @@ class IngestReport:
     batch_ids: list[str] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
+    unmatched: int = 0
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{getattr(self, name):,} {name}" for name in ("new", "known", "skipped", "quarantined"))
@@ -96,6 +98,7 @@ class IngestReport:
             "redacted": dict(self.redacted),
             "batch_ids": self.batch_ids,
             "places": self.places,
+            "unmatched": self.unmatched,
             "fidelity": [item._asdict() for item in self.fidelity],
         }
 
@@ -182,6 +185,8 @@ def ingest(
         workspace.sweep("ingest", declared.name)
     if read_until:
         workspace.catalog.note_watermark(declared.name, read_until)
+    if report.tables["feedback"]:
+        report.unmatched = _unmatched(workspace, report.batch_ids)
     return report
 
 
@@ -235,6 +240,14 @@ def _ingest_file(
 
 def _advance(advance: Advance, before: int, total: int, name: str, at: int) -> None:
     advance(before + at, total, name)
+
+
+def _unmatched(workspace: Workspace, batch_ids: Sequence[str]) -> int:
+    """How many feedback rows of these batches name an interaction, conversation or trace that is not here."""
+    wanted = workspace.scan("feedback").filter(pl.col("batch_id").is_in(batch_ids)).select("target_id")
+    ids = ("interaction_id", "source_id", "conversation_id", "trace_id")
+    there = workspace.scan("interactions").select(pl.concat_list(ids).alias("target_id")).explode("target_id").unique()
+    return int(wanted.join(there, on="target_id", how="anti").select(pl.len()).collect().item())
 
 
 def _redacted(workspace: Workspace, chunk: Chunk, counts: Counter[str]) -> dict[str, pl.DataFrame]:

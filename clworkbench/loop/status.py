@@ -18,6 +18,7 @@ class Status:
     history: list[tuple[str, datetime, str]]
     spent: dict[str, float]
     unfinished: int
+    read_until: dict[str, str]
     next: list[str]
 
     def as_dict(self) -> dict[str, object]:
@@ -32,6 +33,7 @@ class Status:
         rows = [(f"{name} (rows)", f"{n:,}") for name, n in self.tables.items()]
         kept = ((kind.replace("_", " ") + "s", ids) for kind, ids in self.artefacts.items() if ids)
         rows += [(title, f"{len(ids)}, the newest {ids[-1]}") for title, ids in kept]
+        rows += [(f"{source} read until", at) for source, at in self.read_until.items()]
         rows += [("serves", self.champion + (f" ({self.history[-1][2]})" if self.history else ""))]
         rows += [("spent", f"{self.spent['seconds'] / 60:.1f} minutes of training and evaluation")]
         rows += [("next", step) for step in self.next]
@@ -50,8 +52,15 @@ def status(workspace: Workspace) -> Status:
         history=workspace.catalog.champions(),
         spent=workspace.catalog.spent(),
         unfinished=len(workspace.catalog.pending()),
+        read_until={source: at.isoformat(timespec="minutes") for source, at in sorted(_read_until(workspace).items())},
         next=_next(workspace, tables, artefacts),
     )
+
+
+def _read_until(workspace: Workspace) -> dict[str, datetime]:
+    """How far each source has been read: what outcomes with `within` wait for."""
+    interactions = workspace.scan("interactions").select("source", "started_at").collect()
+    return workspace.watermarks(interactions, workspace.scan("feedback").select("source", "at").collect())
 
 
 def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, list[str]]) -> list[str]:

@@ -147,7 +147,7 @@ _WORDS = {
 
 
 def _chip(word: str, colour: str) -> str:
-    style = f"background:{colour};color:#fff;padding:1px 6px;border-radius:4px;display:inline-block"
+    style = f"background:{colour};color:#fff;padding:1px 6px;border-radius:4px;white-space:nowrap"
     return f"<span style='{style}'>{escape(word)}</span>"
 
 
@@ -210,7 +210,8 @@ def _html_row(row: dict[str, object]) -> str:
         number(row["margin"]),
         number(row["smallest_detectable"], signed=True),
     ]
-    chip = _chip(in_words(row), COLOURS[str(row["verdict"])])
+    word, _, rest = in_words(row).partition(": ")
+    chip = _chip(word, COLOURS[str(row["verdict"])]) + (f"<br><small>{escape(rest)}</small>" if rest else "")
     name, asks = escape(str(row["name"])), escape(_beside_name(row))
     return (
         f"<tr><td style='{_LEFT}'>{name}<br><small style='opacity:0.7'>{asks}</small></td>"

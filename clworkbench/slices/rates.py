@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,6 +13,9 @@ from clworkbench.statistics.intervals import wilson_bounds
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+MIDDLE = {"day": timedelta(hours=12), "week": timedelta(days=3, hours=12)}
+"""How far the middle of a period lies behind its start, by which it is named."""
 
 
 def rates(signals: pl.DataFrame, *by: str, event: pl.Expr) -> pl.DataFrame:
@@ -76,8 +79,10 @@ class SliceReport:
         return "share" in self.frame.columns
 
     def plot(self) -> "Figure":
-        """Each rate as a dot with its interval, the number behind it underneath."""
-        return rate_figure(self.frame, self.by, title=f"{self.title}, Wilson 95 %", marks=self.marks)
+        """Each rate as a dot with its interval, the number behind it underneath; a day's stands at its noon."""
+        middle = pl.col(self.by) + MIDDLE[self.by] if self.by in MIDDLE else pl.col(self.by)
+        shown = self.frame.with_columns(middle.alias(self.by))
+        return rate_figure(shown, self.by, title=f"{self.title}, Wilson 95 %", marks=self.marks)
 
 
 def _named(value: object) -> str:

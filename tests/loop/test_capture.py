@@ -108,7 +108,7 @@ constants = { name = "reopened", score = -1 }
     ingest(workspace, [write(tmp_path / "a.jsonl", chat(1), chat(2))], "openai")
     events = write(tmp_path / "e.csv", "ticket,reopened_at", "c-2,2026-02-03T10:00:00Z", "c-9,2026-02-03T10:00:00Z")
     report = ingest(workspace, [events], "tickets")
-    assert report.new == 2
+    assert (report.new, report.unmatched) == (2, 1)
     named = workspace.signals().filter(pl.col("n_feedback") > 0)
     assert named.select("source_id", "feedback_names").rows() == [("c-2", ["reopened"])]
 

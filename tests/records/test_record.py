@@ -116,21 +116,19 @@ def test_the_page_draws_the_figure_and_fetches_nothing(kept):
     assert re.findall(r"<script[^>]+src=", page[: page.index("<body")]) == []
 
 
-def test_production_texts_stay_out_unless_they_are_asked_for(kept, notebook, tiny_workspace, tmp_path):
+def test_production_texts_stay_out_unless_they_are_asked_for_and_a_record_lies_in_the_workspace(
+    kept, notebook, tiny_workspace
+):
     answer, folder = kept
     assert (answer["texts"], answer["withheld"]) == (False, 1)
     for path in folder.iterdir():
         text = unescape(path.read_text())
         assert question(3)[:24] not in text
         assert "quotes production" in text or path.name == "manifest.json"
-    open_one = json.loads(record(notebook, tiny_workspace, "--texts", "--out", tmp_path, "--json").stdout)
+    open_one = json.loads(record(notebook, tiny_workspace, "--texts", "--json").stdout)
     assert (open_one["texts"], open_one["withheld"]) == (True, 0)
+    assert Path(open_one["record"]).parent == tiny_workspace / "records"
     assert question(3)[:24] in unescape(Path(open_one["record"], "shows.html").read_text())
-
-
-def test_without_out_a_record_lies_in_the_workspace(notebook, tiny_workspace):
-    answer = json.loads(record(notebook, tiny_workspace, "--json").stdout)
-    assert Path(answer["record"]).parent == tiny_workspace / "records"
 
 
 @pytest.mark.parametrize(

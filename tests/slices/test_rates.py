@@ -61,6 +61,7 @@ def test_the_figure_draws_what_is_settled_with_its_reach_and_marks_moments():
     figure = SliceReport(frame, "day", "t", {"new %{x} <i>": datetime(2026, 3, 3, tzinfo=UTC)}).plot()
     dots, counts, bars = figure.data
     assert list(dots.y) == [0.5, 1.0]
+    assert [at.hour for at in dots.x] == [12, 12]
     assert dots.error_y.array[0] == pytest.approx(0.9055 - 0.5, abs=1e-4)
     assert list(counts.text) == ["2", "2"]
     assert list(bars.y) == [0.5, 0.5, 0.5]
