@@ -37,10 +37,9 @@ th { color: #66727f; font-weight: 600; border-bottom: 1px solid #cbd2d9; vertica
 th, td { padding: 5px 8px; }
 td { border-bottom: 1px solid #eef1f4; white-space: nowrap; }
 td.text { white-space: normal; }
-.gates th:first-child, .gates td:first-child { display: none; }
 .gates table { font-size: 12.5px; }
-.gates td:nth-child(2) { white-space: normal; min-width: 240px; }
-.gates td:nth-child(3) { min-width: 150px; line-height: 1.75; }
+.gates td:nth-child(1) { white-space: normal; min-width: 230px; }
+.gates td:nth-child(2) { min-width: 130px; line-height: 1.75; }
 .gates td span { white-space: normal !important; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
 .gates tbody tr:nth-child(-n+2) { font-weight: 600; }
 .gates tbody tr:nth-child(2) td { border-bottom-color: #cbd2d9; }
@@ -99,7 +98,8 @@ _SPOILED = (
     "its neighbour's action. The loop trained on it as on any other; the gate held it against the model that serves."
 )
 _LOSS = (
-    "Mean loss of a completion's token at each step. The spoiled challenger unlearns what it knew, and its loss shows."
+    "Mean loss of a completion's token at each step. The spoiled one starts high: its labels contradict what the "
+    "champion knows; and it falls all the same, so that a loss alone says nothing about a model's worth."
 )
 _WAY = (
     "From the file in which production reported it to the release that learned from it; the same in the terminal: "
@@ -118,10 +118,10 @@ evaluations, gates, the release and its lineage. Nothing on this page was set by
 def _head(told: DeskTold) -> str:
     before, after = told.before, told.after
     tiles = [
-        _tile("ended well, week before the release", f"{before['rate']:.0%}", _interval(before)),
-        _tile("ended well, week after it", f"{after['rate']:.0%}", _interval(after)),
-        _tile("challenger that learned from production", _chip(told.good.decision), _counted(told.good)),
-        _tile("challenger of a spoiled sheet", _chip(told.spoiled.decision), _counted(told.spoiled)),
+        _tile("ended well before the release", f"{before['rate']:.0%}", _interval(before)),
+        _tile("ended well after the release", f"{after['rate']:.0%}", _interval(after)),
+        _tile("learned from production", _chip(told.good.decision), _counted(told.good)),
+        _tile("learned from a spoiled sheet", _chip(told.spoiled.decision), _counted(told.spoiled)),
     ]
     return (
         "<h1>Production changes. The loop notices, learns, proves it, and ships.</h1>"

@@ -66,8 +66,8 @@ def rates_figure(told: DeskTold) -> "Figure":
         showarrow=False,
         font={"color": MUTED},
     )
-    for at, text in ((told.policy, "policy changes"), (told.released, "release")):
-        _mark(figure, at, text)
+    _mark(figure, told.policy, "policy changes", side="right")
+    _mark(figure, told.released, "release", side="left")
     figure.update_layout(showlegend=False, bargap=0.25)
     return _layout(figure, 520)
 
@@ -105,13 +105,12 @@ def _dots(go: object, dots: pl.DataFrame, colour: str) -> object:
     )
 
 
-def _mark(figure: "Figure", at: datetime, text: str) -> None:
+def _mark(figure: "Figure", at: datetime, text: str, *, side: str) -> None:
+    """A moment's line, its text with that side at the line."""
     figure.add_shape(
         type="line", x0=at, x1=at, xref="x", y0=0, y1=1, yref="paper", line={"color": INK, "width": 1.2, "dash": "dot"}
     )
-    figure.add_annotation(
-        x=at, xref="x", y=1, yref="paper", yanchor="bottom", xanchor="center", text=text, showarrow=False
-    )
+    figure.add_annotation(x=at, xref="x", y=1, yref="paper", yanchor="bottom", xanchor=side, text=text, showarrow=False)
 
 
 def losses_figure(told: DeskTold) -> "Figure":
@@ -123,7 +122,7 @@ def losses_figure(told: DeskTold) -> "Figure":
         steps = list(range(1, len(losses) + 1))
         name = f"{who} ({len(losses)} steps)"
         figure.add_scatter(x=steps, y=losses, name=name, mode="lines", line={"color": RUN_COLOURS[who], "width": 2})
-    figure.update_yaxes(title="loss", rangemode="tozero")
+    figure.update_yaxes(title="loss (log scale)", type="log", dtick=1)
     figure.update_xaxes(title="step", showgrid=False)
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
     return _layout(figure, 320)
