@@ -48,7 +48,7 @@ name = "desk"
 # where: nothing is retired yet
 holdout = 0.0                   # the suite is what is held out here: its wordings never enter the traffic
 replay = {replay}
-min_new_rows = 20
+min_new_rows = 10
 steps = {steps}
 batch_size = {batch_size}
 learning_rate = {rate}
