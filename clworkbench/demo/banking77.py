@@ -15,6 +15,7 @@ from clworkbench.display.progress import progress_bar
 from clworkbench.errors import SourceError
 from clworkbench.files import sha256_file
 from clworkbench.loop import capture, data, model, rules
+from clworkbench.training_sets.texts import normalised
 from clworkbench.workspace import Workspace
 
 LATE = (
@@ -137,8 +138,7 @@ def _questions(file: Path) -> pl.DataFrame:
             f"{file}: no column {', '.join(sorted(missing))} among {rows.columns}. The story reads text,category."
         )
     numbered = rows.select(row=pl.int_range(1, pl.len() + 1), text="text", category="category").drop_nulls()
-    plain = pl.col("text").str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
-    return numbered.unique(plain, keep="first", maintain_order=True)
+    return numbered.unique(normalised(pl.col("text")), keep="first", maintain_order=True)
 
 
 def _cast(questions: pl.DataFrame, scale: Scale, seed: int) -> pl.DataFrame:

@@ -191,7 +191,8 @@ def build(
     examples = held_out(workspace)
     labels = workspace.labels(as_of=as_of, event_time=event_time)
     made = build_sft(found, labels, examples, rules, workspace.pseudonyms)
-    _check(made, examples, name, learned_by)
+    left = proof(made.frame, examples)
+    _check(made, left, name, learned_by)
     config = {
         "training": settings_dict(settings),
         "where": condition,
@@ -205,7 +206,7 @@ def build(
         "splits": made.splits,
         "rules": dict(sorted(made.frame["rule"].value_counts().iter_rows())),
         "n_new": made.n_new,
-        "leakage": {"examples": examples.height, "found": len(proof(made.frame, examples))},
+        "leakage": {"examples": examples.height, "found": len(left)},
         "checked_against": [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")],
         "settings": config,
     }
@@ -213,7 +214,7 @@ def build(
     return Build(manifest, made)
 
 
-def _check(made: BuiltSet, examples: pl.DataFrame, name: str, learned_by: str | None) -> None:
+def _check(made: BuiltSet, left: list[str], name: str, learned_by: str | None) -> None:
     """Refuses a set from which there is nothing to learn, or in which a held-out example still stands."""
     if learned_by and not made.n_new and made.dropped["not_replayed"]:
         raise EvidenceError(
@@ -223,7 +224,7 @@ def _check(made: BuiltSet, examples: pl.DataFrame, name: str, learned_by: str | 
     if not made.splits.get("train"):
         lost = ", ".join(f"{n} {reason}" for reason, n in made.dropped.items() if n) or "there are no signals"
         raise EvidenceError(f"{name}: {UNSETTLED}: of {made.n_signals} signals, {lost}.\nSee them with `clw status`.")
-    if left := proof(made.frame, examples):
+    if left:
         raise ArtefactError(
             f"{name}: {len(left)} rows still stand in a suite, the first {left[0]}. Nothing was written."
         )
