@@ -54,7 +54,7 @@ class Scale:
     replay: float = 0.85
 
 
-DESK = Scale(12, 40, 16, 30, 150, 90, 1.5e-3, 64, 1e-3)
+DESK = Scale(12, 40, 28, 30, 150, 90, 1.5e-3, 80, 1e-3)
 SMALL = Scale(4, 16, 8, 8, 40, 20, 2e-3, 10, 1e-3)
 
 
