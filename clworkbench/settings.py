@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -14,7 +14,13 @@ from clworkbench.errors import SettingsError
 
 Scalar = str | int | float | bool
 FORMAT = 1
-Format = Literal["auto", "otlp", "openai", "tensorzero", "mapping"]
+FORMAT_NAMES = (
+    "auto",
+    *sorted(file.stem for file in Path(__file__).parent.glob("signals/formats/[!_]*.py")),
+    "mapping",
+)
+"""What a source's `format` may be: each module in signals/formats is one."""
+
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -25,7 +31,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         name: the source's name, part of every id made from it.
-        format: `auto`, `otlp`, `openai`, `tensorzero`, or `mapping` (CSV, JSONL or Parquet through `columns`).
+        format: one of `FORMAT_NAMES`; `mapping` reads any table through `columns`.
         paths: glob patterns, relative to the workspace; `clw cycle` reads them.
         record: what a mapped row is.
         target_source: the source whose ids a mapped feedback row names; its own name when None.
@@ -193,7 +199,7 @@ def parse_settings(text: str, place: str = "clw.toml") -> Settings:
 
 def _check_sources(settings: Settings, place: str) -> None:
     """Refuses names of sources and formats that lead nowhere: a typo there would turn failures into silence."""
-    formats = get_args(Format)
+    formats = FORMAT_NAMES
     there = (*settings.sources, *formats)
     named: list[tuple[str, str | None, tuple[str, ...]]] = []
     for source in settings.sources.values():

@@ -16,8 +16,8 @@ from clworkbench.errors import SettingsError, SourceError
 from clworkbench.files import sha256_file
 from clworkbench.policy.redaction import redact
 from clworkbench.settings import Settings, Source, settings_dict
-from clworkbench.signals.formats import FORMATS, detect
 from clworkbench.signals.reading import Chunk, Fidelity, read
+from clworkbench.signals.recognise import FORMATS, detect
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 

@@ -12,7 +12,7 @@ from clworkbench.settings import Source
 from clworkbench.signals.feedback import feedback_row
 from clworkbench.signals.messages import Message, conversation
 from clworkbench.signals.rows import Row, Rows
-from clworkbench.signals.values import Fields, Unreadable, canonical, decoded, encoded, kind_of, nested
+from clworkbench.signals.values import Fields, Unreadable, canonical, encoded, nested
 
 MADE = frozenset({"interaction_id", "source", "source_id", "user_key", "attributes", "raw_sha256", "batch_id"})
 INTERACTION_FIELDS = ("id", "user", *(name for name in INTERACTIONS if name not in MADE))
@@ -35,6 +35,10 @@ class Plan:
     source: Source
     columns: Mapping[str, str]
     constants: Mapping[str, object]
+
+    def suits(self, names: list[str]) -> tuple[int, ...]:
+        """How many of the mapped columns a header with these names has, and how many names."""
+        return sum(reachable(column, names) for column in self.columns), len(names)
 
 
 def plan(source: Source) -> Plan:
@@ -73,25 +77,8 @@ def _check_needed(source: Source, present: set[str], where: str) -> None:
         raise SettingsError(f"{where}: an interaction needs input or output. Map a column to one of them.")
 
 
-def read_row(record: Row, digest: str, rows: Rows, mapped: Plan) -> None:
-    """Reads one row of a table, or quarantines it."""
-    try:
-        _read_row(record, rows, mapped)
-    except Unreadable as error:
-        rows.quarantine(str(error), digest)
-    except RecursionError:
-        rows.quarantine("nested too deeply to be read", digest)
-
-
-def read_line(raw: bytes, rows: Rows, mapped: Plan) -> None:
-    """Reads one line of JSONL; raises Unreadable for what is no object."""
-    record = decoded(raw)
-    if not isinstance(record, dict):
-        raise Unreadable(f"{kind_of(record)}, not an object")
-    _read_row(record, rows, mapped)
-
-
-def _read_row(record: Row, rows: Rows, mapped: Plan) -> None:
+def read(record: Row, rows: Rows, mapped: Plan) -> None:
+    """Reads one object, or one row of a table; raises Unreadable for values that cannot be what they are mapped to."""
     given: Row = dict(mapped.constants)
     for column, field in mapped.columns.items():
         value = _take(record, column)

@@ -8,7 +8,7 @@ import pytest
 
 from clworkbench.errors import SettingsError, SourceError
 from clworkbench.settings import Scalar, Source
-from clworkbench.signals import tables
+from clworkbench.signals import reading
 from clworkbench.signals.reading import read
 from tests.signals.whole import KEY, Whole, read_whole
 
@@ -236,7 +236,7 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_tables_are_cut_into_chunks_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "ROWS_A_CHUNK", 2)
+    monkeypatch.setattr(reading, "ROWS_A_CHUNK", 2)
     path = csv_of(tmp_path, "q\n" + "hi\n" * 5)
     whole = read_whole(path, tickets({"q": "input"}))
     assert whole.spans == [(0, 2), (2, 4), (4, 5)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from clworkbench.errors import SettingsError, SourceError
 from clworkbench.schemas import FEEDBACK, INTERACTIONS, QUARANTINE
 from clworkbench.settings import Source
-from clworkbench.signals import reading
+from clworkbench.signals import containers
 from clworkbench.signals.reading import read
 from clworkbench.signals.rows import Occurrences
 from tests.signals.whole import KEY, read_whole
@@ -25,6 +25,10 @@ DESK = Source("desk", format="openai")
 def write(path: Path, *lines: bytes, end: bytes = b"\n") -> Path:
     path.write_bytes(b"\n".join(lines) + end)
     return path
+
+
+def sorted_(record: dict[str, str]) -> dict[str, str]:
+    return dict(sorted(record.items()))
 
 
 def encode(*records: object) -> list[bytes]:
@@ -69,16 +73,16 @@ def test_blank_lines_windows_line_ends_and_a_byte_order_mark_are_no_records(tmp_
     path.write_bytes(b"\xef\xbb\xbf" + line + b"\r\n\r\n   \n\t\n" + line.replace(b'"1"', b'"2"') + b"\r\n")
     whole = read_whole(path, Source("desk"))
     assert whole.records == len(whole.interactions) == 2
-    assert whole.interactions["raw_sha256"][0] == sha256(line).hexdigest()
+    assert whole.interactions["source_id"].to_list() == ["1", "2"]
 
 
 def test_records_without_an_id_are_told_apart_by_content_and_occurrence(tmp_path: Path) -> None:
-    first, second = encode({"messages": [ASKED, SAID]}, {"messages": [ASKED]})
+    first, second = encode({"messages": [sorted_(ASKED), sorted_(SAID)]}, {"messages": [ASKED]})
     before = read_whole(write(tmp_path / "a", first, first, second), DESK).interactions["interaction_id"]
     appended = read_whole(write(tmp_path / "a", first, first, second, first), DESK).interactions["interaction_id"]
     assert appended.n_unique() == 4
     assert appended.to_list()[:3] == before.to_list()
-    assert before[1] == KEY.id("desk", "content", sha256(first).hexdigest(), "1")
+    assert before[1] == KEY.id("desk", "content", sha256(first).hexdigest(), "1")  # its keys are sorted
 
 
 def test_occurrences_are_numbered_over_the_ends_of_chunks() -> None:
@@ -108,8 +112,8 @@ def test_the_record_index_counts_every_record_of_the_chunk(tmp_path: Path) -> No
 def test_a_line_too_long_for_memory_is_quarantined_with_its_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(reading, "PIECE", 300)
+    monkeypatch.setattr(containers, "LONGEST_RECORD", 1000)
+    monkeypatch.setattr(containers, "PIECE", 300)
     long = b'{"x": "' + b"y" * 5000 + b'"}'
     whole = read_whole(write(tmp_path / "a", *encode(CHAT), long, *encode(CHAT)), DESK)
     assert whole.interactions["record"].to_list() == [0, 2]
@@ -209,11 +213,13 @@ def test_files_that_cannot_be_read_at_all_are_refused_before_the_first_chunk(tmp
         (empty, "is empty"),
         (tmp_path, r"is a folder\. Name files in it"),
         (tmp_path / "none", "cannot be read: No such file"),
-        (packed, "packed with gzip. Unpack it first"),
-        (write(tmp_path / "t.parquet", b"PAR1"), "a Parquet file, which is none of the formats"),
+        (packed, "packed, and damaged after 0 bytes of what it holds"),
+        (write(tmp_path / "a.zip", b"PK\x03\x04"), "packed with zip. Unpack it first"),
+        (write(tmp_path / "t.parquet", b"PAR1"), "not a Parquet file that can be read"),
+        (write(tmp_path / "pointer.jsonl", b"version https://git-lfs.github.com/spec/v1"), "git lfs pull"),
     ):
         with pytest.raises(SourceError, match=words):
-            read(path, DESK, KEY)
+            next(read(path, DESK, KEY))
 
 
 def test_reading_twice_gives_the_same_rows(tmp_path: Path, ingest: Callable[..., object]) -> None:

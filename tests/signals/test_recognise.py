@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from clworkbench.errors import SourceError
-from clworkbench.signals.formats import Detection, detect
+from clworkbench.signals.recognise import Detection, detect
 
 
 def write(tmp_path: Path, raw: bytes) -> Path:
@@ -23,6 +23,8 @@ def write(tmp_path: Path, raw: bytes) -> Path:
             b'{"metric_name":"m","target_id":"t"}',
             Detection("tensorzero", "a JSON object with metric_name and target_id"),
         ),
+        (b'{\n  "messages": []\n}\n', Detection("openai", "a JSON object with messages")),
+        (b'[\n{"messages": []}\n]', Detection("openai", "a JSON object with messages")),
         (b'garbage\n{"half":\n[1]\n{"messages":[]}\n', Detection("openai", "a JSON object with messages")),
     ],
 )
@@ -35,12 +37,13 @@ def test_a_format_is_told_by_its_first_readable_record(tmp_path: Path, raw: byte
     [
         (b"", "is empty"),
         (b" \n\n", "blank lines only"),
-        (b"id,text\n1,hi\n", "lines that are not JSON"),
+        (b"what is this\n", "lines that are not JSON"),
         (b'{"id":1,"text":"hi"}', "JSON objects with the keys 'id', 'text'"),
-        (b"PAR1....", "a Parquet file"),
-        (b'{\n  "messages": []\n}\n', "one JSON value over many lines, or one list"),
-        (b'[\n{"messages": []}\n]', "one JSON value over many lines, or one list"),
-        (b"\x1f\x8b\x08\x00", "packed with gzip"),
+        (b"PAR1....", "not a Parquet file that can be read"),
+        (b'[\n{"messages": []},\n', "one JSON value, and not a valid one"),
+        (b"[1, 2]", "JSON, but no objects"),
+        (b"[]", "no records"),
+        (b"\x1f\x8b\x08\x00", "packed, and damaged"),
         ("{}".encode("utf-16"), "is UTF-16. Save it as UTF-8"),
     ],
 )

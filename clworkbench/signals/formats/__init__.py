@@ -1,0 +1,1 @@
+"""One module for each format that signals come in: what shows it, and how one record of it becomes rows."""
