@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from clworkbench.loop.ship import gate, power, release, rollback
     from clworkbench.loop.status import status
     from clworkbench.loop.turns import turns
+    from clworkbench.signals.drafting import draft_mapping
     from clworkbench.workspace import Workspace
 
 _HOMES = {
     "Workspace": "workspace",
     "ingest": "loop.capture",
+    "draft_mapping": "signals.drafting",
     "choose": "loop.data",
     "import_labels": "loop.data",
     "freeze_suite": "loop.data",
@@ -52,6 +54,7 @@ __all__ = [
     "build",
     "choose",
     "cycle",
+    "draft_mapping",
     "evaluate",
     "freeze_suite",
     "gate",

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from clworkbench.errors import ArtefactError
@@ -20,6 +20,20 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_beginnings(path: Path, sizes: Sequence[int]) -> dict[int, str]:
+    """SHA-256, in hex, of a file's first bytes, for each of these sizes that it has; in one pass."""
+    found = {}
+    hashed, at = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        for size in sorted(set(sizes)):
+            while at < size and (piece := file.read(min(size - at, 1 << 20))):
+                hashed.update(piece)
+                at += len(piece)
+            if at == size:
+                found[size] = hashed.hexdigest()
+    return found
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """`clw ingest`, `select`, `label`, `build`, `suite` and `lineage`: verbs about data."""
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,11 @@ from clworkbench.cli.verb import Answer, Moment, answers, known_at, workspace_op
 from clworkbench.display.text import short
 
 if TYPE_CHECKING:
+    from clworkbench.loop.ingest_report import IngestReport
     from clworkbench.workspace import Workspace
+
+MANY = 12
+"""Files of which each still gets a line of its own."""
 
 
 @click.command()
@@ -18,41 +23,83 @@ if TYPE_CHECKING:
 @click.option("--source", default="auto", show_default=True, help="A source declared in clw.toml, or a format's name.")
 @click.option("--read-until", type=Moment(), help="All events up to then have been read: settles a quiet feed.")
 @click.option("--dry-run", is_flag=True, help="Show the first records as they would be kept; write nothing.")
+@click.option("--draft-mapping", is_flag=True, help="Propose a mapping for PATH, a table of your own; write nothing.")
 @workspace_option
 @answers
-def ingest(paths: tuple[str, ...], source: str, read_until: datetime | None, dry_run: bool, workspace: str) -> Answer:
+def ingest(
+    paths: tuple[str, ...],
+    source: str,
+    read_until: datetime | None,
+    dry_run: bool,
+    draft_mapping: bool,
+    workspace: str,
+) -> Answer:
     """Read files (or folders of files) into the tables: nothing lost, nothing double.
 
-    Formats: auto recognises otlp, openai and tensorzero by content; your own CSV, JSONL or Parquet is read through a
-    mapping in clw.toml. records = new + known + skipped + quarantined. Reading the same file again adds nothing.
+    Formats are told by content, each file by itself: traces of OpenTelemetry, OpenAI-style logs, exports of the tracing
+    tools (docs/sources.md lists them), as JSON lines, JSON documents, CSV, Parquet or Arrow, also packed with gzip or
+    zstd. Your own table is read through a mapping in clw.toml, which --draft-mapping proposes. records = new + known +
+    skipped + quarantined. Reading the same file again adds nothing, and of one that has grown only the new is read.
     """
     from clworkbench.display.progress import progress_bar
     from clworkbench.loop import capture
     from clworkbench.workspace import Workspace
 
+    if draft_mapping:
+        return _draft(paths)
     place = Workspace(workspace)
     if dry_run:
         return _preview(place, paths[0], source)
     with progress_bar("ingest") as advance:
         report = capture.ingest(place, paths, source, read_until=read_until, advance=advance)
-    lines = [
+    return report.as_dict(), [*_each_file(report), *_counts(report)]
+
+
+def _each_file(report: "IngestReport") -> list[str]:
+    """How each file was read, and why so; of many files, by format."""
+    lines = [f"  left out    {file}: {found}" for file, found in report.left_out.items()]
+    if len(report.files) > MANY:
+        formats = Counter(file.detection.format for file in report.files)
+        return [f"  {n:,} files read as {name}" for name, n in formats.most_common()] + lines
+    return [
+        f"  {Path(f.file).name}: read as {f.detection.format} ({f.detection.reason}), {f.records:,} records"
+        for f in report.files
+    ] + lines
+
+
+def _counts(report: "IngestReport") -> list[str]:
+    quarantined = [
+        f"  quarantined {n:,}: {why}" + (f" (first: {report.places[why]})" if why in report.places else "")
+        for why, n in report.quarantined_why.most_common(5)
+    ]
+    unmatched = [f"  unmatched   {report.unmatched:,} feedback rows: what they are about is not here"]
+    return [
         f"{report.records:,} records = {report.new:,} new + {report.known:,} known"
         f" + {report.skipped:,} skipped + {report.quarantined:,} quarantined",
         *(f"  skipped     {n:,}: {why}" for why, n in report.skipped_why.items()),
-        *(
-            f"  quarantined {n:,}: {why}" + (f" (first: {report.places[why]})" if why in report.places else "")
-            for why, n in report.quarantined_why.most_common(5)
-        ),
+        *quarantined,
         *(f"  redacted    {n:,} {kind}" for kind, n in report.redacted.items()),
-        *(f"  fidelity    {item.count:,}: {item.kind}, e.g. {item.example}" for item in report.fidelity[:5]),
-        *(
-            [f"  unmatched   {report.unmatched:,} feedback rows: what they are about is not here"]
-            if report.unmatched
-            else []
-        ),
+        *(f"  fidelity    {item.count:,}: {item.kind}, e.g. {item.example}" for item in report.fidelity[:8]),
+        *(unmatched if report.unmatched else []),
         "rows added: " + (", ".join(f"{table} {n:,}" for table, n in report.tables.items() if n) or "none"),
     ]
-    return report.as_dict(), lines
+
+
+def _draft(paths: tuple[str, ...]) -> Answer:
+    from clworkbench.signals.drafting import draft_mapping as guess
+
+    if len(paths) != 1:
+        raise click.UsageError("--draft-mapping takes one file. Draft one mapping after the other.")
+    found = guess(paths[0])
+    lines = [
+        "# A guess from names and values. Put it into clw.toml, mend it, and look at it with:",
+        f"#   clw ingest {paths[0]} --source {found.source.name} --dry-run",
+        *repr(found).splitlines(),
+        *(f"#   {n:,} not: {why}" for why, n in found.quarantined.items()),
+    ]
+    columns = [{"column": c.name, "field": found.source.columns.get(c.name), "filled": c.filled} for c in found.columns]
+    shown = {"source": found.source.name, "record": found.source.record, "toml": found.toml(), "columns": columns}
+    return shown | {"read": found.read, "quarantined": dict(found.quarantined)}, lines
 
 
 def _preview(workspace: "Workspace", path: str, source: str) -> Answer:

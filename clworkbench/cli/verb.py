@@ -5,13 +5,13 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 import click
 
 from clworkbench.display.text import visible
-from clworkbench.errors import ClwError
+from clworkbench.errors import ClwError, WorkspaceError
 
 Answer = tuple[dict[str, object], Sequence[str]]
 """What a verb found: for scripts, and as lines for a person."""
@@ -26,13 +26,12 @@ class Moment(click.ParamType[datetime]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Parses the text, or fails in words."""
-        if isinstance(value, datetime):
-            return value
+        from clworkbench.workspace.catalog import as_moment
+
         try:
-            found = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no time. Write it like 2026-03-01 or 2026-03-01T12:00:00Z.", param, ctx)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+            return as_moment(value if isinstance(value, datetime) else str(value))
+        except WorkspaceError as error:
+            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def wordings() -> pl.DataFrame:
 
 
 def cast(
-    rows: pl.DataFrame, seed: int, *, history: int = 40, target_history: int = 16, fresh: int = 10
+    rows: pl.DataFrame, seed: int, *, history: int = 40, target_history: int = 28, fresh: int = 10
 ) -> pl.DataFrame:
     """Gives each wording its `part`, which no other one of the story shares.
 

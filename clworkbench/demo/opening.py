@@ -18,22 +18,23 @@ def open_desk(place: str | Path, *, seed: int = 0, say: Say = print) -> Workspac
         seed: of the story.
         say: told what happens while it is played, about ten minutes long.
     """
-    found = _found(Path(place))
-    if not (found / "catalog.db").exists() or _interrupted(found):
+    home = found(Path(place))
+    if not (home / "catalog.db").exists() or _interrupted(home):
         from clworkbench.demo.desk import play_desk
 
-        play_desk(found, seed=seed, say=say)
-    return Workspace(found)
+        play_desk(home, seed=seed, say=say)
+    return Workspace(home)
 
 
-def _interrupted(found: Path) -> bool:
+def _interrupted(home: Path) -> bool:
     """Whether a desk story was begun there and its page, which is written last, is missing."""
-    story = found / "story.json"
+    story = home / "story.json"
     is_desk = story.exists() and json.loads(story.read_text())["story"] == "desk"
-    return is_desk and not (found / "index.html").exists()
+    return is_desk and not (home / "index.html").exists()
 
 
-def _found(place: Path) -> Path:
+def found(place: Path) -> Path:
+    """Where a workspace of this name is, or is to be made: beside `notebooks/`, wherever a kernel was started."""
     here = Path.cwd()
     folders = [here, *here.parents]
     homes = [folder.parent for folder in folders if folder.name == "notebooks"]

@@ -65,6 +65,33 @@ def rate_figure(frame: pl.DataFrame, by: str, *, title: str, marks: Mapping[str,
     return styled(figure.update_layout(showlegend=False), title=title, height=500 if parts else 380)
 
 
+def parts_figure(frame: pl.DataFrame, by: str, *, title: str) -> "Figure":
+    """Bars of parts that add up, one for each row, with their numbers in them.
+
+    Args:
+        frame: `by`, a name, and one column of counts for each part, in the order in which they are stacked.
+        by: what stands beside the bars.
+        title: what is drawn.
+    """
+    from plotly.graph_objects import Figure
+
+    figure = Figure()
+    colours = (GOOD, "#b8c4ce", MUTED, BAD)
+    for part, colour in zip([name for name in frame.columns if name != by], colours, strict=False):
+        shown = {"x": frame[part].to_list(), "y": [plain(name) for name in frame[by]], "name": part}
+        texts = [f"{n:,}" if n else "" for n in frame[part]]
+        look = {"orientation": "h", "marker_color": colour, "text": texts, "textposition": "inside"}
+        figure.add_bar(**shown, **look, textangle=0, insidetextanchor="middle", hovertemplate="%{y}: %{x:,} " + part)
+    figure.update_layout(
+        barmode="stack", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(title="records", rangemode="tozero")
+    return styled(figure, title="", height=120 + 44 * frame.height).update_layout(
+        title={"text": plain(title), "y": 0.98, "yanchor": "top"}, margin_t=90
+    )
+
+
 COUNTS_AT = -0.08
 """Where below a rate's axis the numbers behind the rates stand."""
 

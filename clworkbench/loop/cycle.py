@@ -13,6 +13,7 @@ from clworkbench.display.html import html_table
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import EvidenceError
 from clworkbench.loop import capture, data, model, rules, ship
+from clworkbench.loop.inbox import holds_something
 from clworkbench.settings import OutcomeRule
 from clworkbench.signals.outcomes import summary
 from clworkbench.workspace import Workspace
@@ -89,7 +90,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
 def _ingest(workspace: Workspace, tell: Say) -> None:
     for name, source in workspace.settings.sources.items():
         files = sorted(Path(path) for p in source.paths for path in glob(str(workspace.folder / p), recursive=True))
-        files = [file for file in files if capture.holds_something(file)]
+        files = [file for file in files if holds_something(file)]
         if not files:
             continue
         with progress_bar(f"ingest {name}") as advance:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from clworkbench.display.html import html_table
+from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.model import champion
 from clworkbench.workspace import Workspace
 
@@ -69,6 +71,7 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
     if workspace.catalog.pending():
         kinds = ", ".join(sorted(set(workspace.catalog.pending().values())))
         steps.append(f"run what was interrupted again ({kinds}): its unfinished batch does not count yet")
+    steps += _of_spool(workspace.folder / "spool")
     if not tables["interactions"]:
         steps.append("clw ingest PATH --source NAME   (or declare [sources] with `paths` in clw.toml)")
         return steps
@@ -85,3 +88,13 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
     if artefacts["run"] and artefacts["suite"] and not artefacts["gate"]:
         steps.append(f"clw gate {artefacts['run'][-1]}")
     return steps or ["clw cycle   (ingests what is new and goes as far as it can)"]
+
+
+def _of_spool(spool: Path) -> list[str]:
+    """What capture received and nobody has ingested yet, or could not read."""
+    steps = []
+    if waiting := [log for log in spool.glob("*.log") if holds_something(log)]:
+        steps.append(f"clw capture   ({len(waiting)} logs wait in spool/: it ingests them while it runs)")
+    if unread := [file for file in (spool / "unread").glob("*") if file.is_file()]:
+        steps.append(f"look into spool/unread/: {len(unread)} files of what was received could not be read whole")
+    return steps

@@ -15,7 +15,8 @@ import polars as pl
 from polars import selectors
 
 from clworkbench.errors import SourceError
-from clworkbench.signals.values import canonical
+from clworkbench.signals import frames
+from clworkbench.signals.values import sha256_of
 
 BOM = b"\xef\xbb\xbf"
 PARQUET = b"PAR1"
@@ -63,12 +64,14 @@ class Container(NamedTuple):
     """How a file holds its records: the name of the kind, and its records from the first on.
 
     Attributes:
-        kind: lines, document, parquet, arrow or csv.
+        kind: lines, document, frames, parquet, arrow or csv.
         items: gives the records; each call begins anew.
+        can_be_cut: whether lines can be read from any one on: plain lines of a file that is not packed.
     """
 
     kind: str
     items: Callable[[], Iterator[Item]]
+    can_be_cut: bool = False
 
     @property
     def is_table(self) -> bool:
@@ -92,11 +95,13 @@ def container(path: Path, *, skip_lines: int = 0, suits: Delimiter | None = None
         return Container("parquet", lambda: _parquet(path))
     if head.startswith(ARROW):
         return Container("arrow", lambda: _arrow(path))
+    if read_frames := frames.reader(head, _size(path)):
+        return Container("frames", lambda: _frames(path, read_frames))
     start = head.removeprefix(BOM).lstrip()
     if _is_document(start):
         return Container("document", lambda: _document(path))
     if start[:1] in (b"{", b"") or path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        return Container("lines", lambda: lines(path))
+        return Container("lines", lambda: lines(path), can_be_cut=not _is_packed(path))
     suits = suits or (lambda names: (len(names),))
     return Container("csv", lambda: _csv(path, skip_lines, suits))
 
@@ -111,14 +116,19 @@ def opened(path: Path) -> BinaryIO:
         file = path.open("rb", buffering=PIECE)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}. Is the path right?") from error
-    mark = file.read(4)
-    file.seek(0)
-    if mark.startswith(GZIP) or mark == ZSTD:
+    if _is_packed(path):
+        mark = file.read(4)
+        file.seek(0)
         size = path.stat().st_size
         return cast(
             BinaryIO, io.BufferedReader(Unpacked(path, file, mark, max(MOST_UNPACKED, size * MOST_RATIO)), PIECE)
         )
     return file
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith((GZIP, ZSTD))
 
 
 class Unpacked(io.RawIOBase):
@@ -178,12 +188,17 @@ def _head(path: Path) -> bytes:
     return head
 
 
+def _size(path: Path) -> int | None:
+    """How many bytes a file holds; None for a packed one, which nobody knows beforehand."""
+    return None if _is_packed(path) else path.stat().st_size
+
+
 def _is_document(start: bytes) -> bool:
     """Whether this is the beginning of one JSON value over many lines, or of a list."""
-    if start.startswith(b"["):
-        return True
     first, ended, rest = start.partition(b"\n")
     following = rest.lstrip()
+    if start.startswith(b"["):
+        return not following.startswith(b"[") or _is_open(first)
     goes_on = bool(ended and following) and not following.startswith(b"{")
     return start.startswith(b"{") and goes_on and _is_open(first)
 
@@ -197,13 +212,13 @@ def _is_open(line: bytes) -> bool:
     return False
 
 
-def lines(path: Path, start: int = 0) -> Iterator[Item]:
-    """The lines of a file that are not blank, from the byte `start` on, which begins one."""
+def lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Item]:
+    """The lines of a file that are not blank, from the byte `start` on, which begins one, to the byte `stop`."""
     with opened(path) as file:
         if start:
             file.seek(start)
         offset = start
-        while line := file.readline(LONGEST_RECORD + 1):
+        while (stop is None or offset < stop) and (line := file.readline(LONGEST_RECORD + 1)):
             at, offset = offset, offset + len(line)
             if len(line) > LONGEST_RECORD and not line.endswith(b"\n"):
                 hashed = sha256(line)
@@ -223,6 +238,13 @@ def lines(path: Path, start: int = 0) -> Iterator[Item]:
 
 def _too_long(what: str, offset: int, length: int, stop: int, digest: str) -> Item:
     return Item(offset, length, stop, fault=f"a {what} of {length} bytes, more than {LONGEST_RECORD}", digest=digest)
+
+
+def _frames(path: Path, read_frames: frames.Reader) -> Iterator[Item]:
+    with opened(path) as file:
+        for frame in read_frames(file, LONGEST_RECORD):
+            offset, length, stop, raw, fault, digest = frame
+            yield Item(offset, length, stop, raw, None, fault, digest)
 
 
 def _document(path: Path) -> Iterator[Item]:
@@ -292,7 +314,7 @@ def _rows(batches: Iterable[object]) -> Iterator[Item]:
     for batch in batches:
         frame = cast(pl.DataFrame, pl.from_arrow(batch)).with_columns(selectors.decimal().cast(pl.Float64))
         for row in frame.iter_rows(named=True):
-            yield Item(at, 1, at + 1, row=row, digest=sha256(canonical(row)).hexdigest())
+            yield Item(at, 1, at + 1, row=row, digest=sha256_of(row))
             at += 1
 
 

@@ -5,13 +5,17 @@ from clworkbench.signals.messages import conversation
 from clworkbench.signals.rows import Row, Rows
 from clworkbench.signals.values import Fields, Unreadable, as_bool, as_number, encoded, nested, shape_of
 
+JUDGES = {"HUMAN": "reviewer", **dict.fromkeys(("LLM", "LLM_JUDGE", "AI_JUDGE", "CODE"), "system")}
+"""What tools call who annotates or assesses (Phoenix, MLflow), and the origin that each is."""
+
 
 def feedback_row(fields: Fields, rows: Rows, *, target_id: str, target_kind: str, origin: str | None = "user") -> Row:
     """The row that these fields make, but for `feedback_id` and `raw_sha256`.
 
     Fields: `name`, `kind`, `score` (-1 to 1; true and false are 1 and -1), `weight` (1 when absent), `value`,
     `improvement` (a text, a message or messages), `comment`, `origin`, `explicit`, `actor`, `at`. A score outside its
-    range is kept in `value`, and so is every other field. `origin` is what an absent one means.
+    range is kept in `value`, and so is every other field. `origin` is what an absent one means; where nobody can tell
+    who speaks, nobody can tell whether it was meant as feedback either: `explicit` is null as `origin` is.
     Raises Unreadable for a time, a kind, an origin or an improvement that cannot be read.
     """
     improvement = fields.raw("improvement")
@@ -38,9 +42,36 @@ def feedback_row(fields: Fields, rows: Rows, *, target_id: str, target_kind: str
     }
     row["name"] = name or row["kind"]
     if row["explicit"] is None and row["kind"] in ("rating", "correction", "preference", "comment"):
-        row["explicit"] = row["origin"] != "system"
+        row["explicit"] = None if row["origin"] is None else row["origin"] != "system"
     row["value"] = _value(fields.raw("value"), odd_score, fields.rest, rows)
     return row
+
+
+def target_of(own_id: str, kind: str, rows: Rows) -> str:
+    """The `target_id` of feedback on what its source knows by this id: an interaction's is ours, any other its own."""
+    return (
+        rows.pseudonyms.id(rows.source.target_source or rows.source.name, own_id) if kind == "interaction" else own_id
+    )
+
+
+def identified(row: Row, rows: Rows, digest: str, *own: str) -> Row:
+    """A feedback row with its `feedback_id`, made of what it is known by at its source, and its record's hash."""
+    return row | {"feedback_id": rows.pseudonyms.id(rows.source.name, "feedback", *own), "raw_sha256": digest}
+
+
+def told_with(interaction: Row, said: Row, rows: Rows, *own: str, origin: str | None) -> Row:
+    """The feedback on an interaction that the interaction's own record tells.
+
+    Args:
+        interaction: its row, with `interaction_id` and `raw_sha256`.
+        said: the fields of `feedback_row`.
+        rows: makes the ids, takes notes.
+        own: what tells this feedback from other feedback on the same interaction.
+        origin: whose it is.
+    """
+    target = str(interaction["interaction_id"])
+    row = feedback_row(Fields(said, rows.note), rows, target_id=target, target_kind="interaction", origin=origin)
+    return identified(row, rows, str(interaction["raw_sha256"]), target, *own)
 
 
 def _kind(*, better: bool, score: bool, comment: bool) -> str:

@@ -3,16 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 
 from clworkbench.errors import SettingsError, SourceError
 from clworkbench.schemas import FEEDBACK_KINDS, INTERACTIONS, ORIGINS, TARGET_KINDS
 from clworkbench.settings import Source
-from clworkbench.signals.feedback import feedback_row
+from clworkbench.signals.feedback import feedback_row, identified, target_of
 from clworkbench.signals.messages import Message, conversation
 from clworkbench.signals.rows import Row, Rows
-from clworkbench.signals.values import Fields, Unreadable, canonical, encoded, nested
+from clworkbench.signals.values import Fields, Unreadable, encoded, nested, sha256_of
 
 MADE = frozenset({"interaction_id", "source", "source_id", "user_key", "attributes", "raw_sha256", "batch_id"})
 INTERACTION_FIELDS = ("id", "user", *(name for name in INTERACTIONS if name not in MADE))
@@ -86,7 +85,7 @@ def read(record: Row, rows: Rows, mapped: Plan) -> None:
             given[field] = value
     # What the row says, not its bytes: saved with other separators it is the same row, under another mapping another.
     said = {name: value for name, value in record.items() if value is not None and value != ""}
-    digest = sha256(canonical([mapped.source.record, mapped.source.target_source, given, said])).hexdigest()
+    digest = sha256_of([mapped.source.record, mapped.source.target_source, given, said])
     fields = Fields(given, rows.note)
     if mapped.source.record == "feedback":
         rows.add(None, [_feedback(fields, record, digest, rows)])
@@ -147,19 +146,12 @@ def _feedback(fields: Fields, left: Row, digest: str, rows: Rows) -> Row:
     kind = fields.raw("target_kind") or "interaction"
     if kind not in TARGET_KINDS:
         raise Unreadable(f"target_kind is none of {', '.join(TARGET_KINDS)}")
-    if kind == "interaction":
-        target_id = rows.pseudonyms.id(rows.source.target_source or rows.source.name, target)
-    else:
-        target_id = target
     extra = {name: value for name, value in left.items() if value is not None and value != ""}
     for name, value in extra.items():
         fields.rest.setdefault(f"column {name}" if name in FEEDBACK_FIELDS else name, value)
-    row = feedback_row(fields, rows, target_id=target_id, target_kind=str(kind))
-    if own_id:
-        parts: tuple[str, ...] = (own_id,)
-    else:
-        parts = (target, str(row["name"]), digest, str(rows.occurrence(digest)))
-    return row | {"feedback_id": rows.pseudonyms.id(rows.source.name, "feedback", *parts), "raw_sha256": digest}
+    row = feedback_row(fields, rows, target_id=target_of(target, str(kind), rows), target_kind=str(kind))
+    own = (own_id,) if own_id else (target, str(row["name"]), digest, str(rows.occurrence(digest)))
+    return identified(row, rows, digest, *own)
 
 
 def check_columns(found: Iterable[str], mapped: Plan, path: Path, *, every: bool) -> None:

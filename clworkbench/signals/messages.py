@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from clworkbench.signals.values import Note, Unreadable, encoded, kind_of, nested
+from clworkbench.signals.values import Note, Unreadable, encoded, kind_of, nested, text_of
 
 ROLES = {"model": "assistant", "ai": "assistant", "human": "user"}
 TEXT = frozenset({"text", "input_text", "output_text", "raw_text"})
@@ -57,13 +57,9 @@ def messages(value: object, note: Note, *, role: str = "user") -> list[Message]:
     found: list[Message] = []
     for at, item in enumerate(value):
         if isinstance(item, dict):
-            said_by, content = item.get("role"), item.get("content")
-            if len(item) == 2 and isinstance(said_by, str):
-                if not isinstance(content, str):
-                    content = _only_text(content or item.get("parts"))
-                if content is not None:
-                    found.append(Message(ROLES.get(said_by, said_by), content))
-                    continue
+            if (one := _simple(item)) is not None:
+                found.append(one)
+                continue
             if "role" not in item:
                 raise Unreadable(f"messages[{at}] has no role")
             found.extend(_message(item, note, role))
@@ -72,13 +68,25 @@ def messages(value: object, note: Note, *, role: str = "user") -> list[Message]:
     return found
 
 
-def _only_text(parts: object) -> str | None:
-    """The text of a message that consists of one plain text part: most messages do."""
-    if isinstance(parts, list) and len(parts) == 1 and isinstance(part := parts[0], dict):
+def _simple(item: dict[str, object]) -> Message | None:
+    """A message that is one text, one tool call or one tool's result, and nothing else: most messages are."""
+    role = item.get("role")
+    if type(role) is not str or len(item) != (3 if "finish_reason" in item else 2):
+        return None
+    content = item.get("content")
+    if content is None:
+        content = item.get("parts")
+    if type(content) is str:
+        return Message(ROLES.get(role, role), content)
+    if type(content) is not list or len(content) != 1 or type(part := content[0]) is not dict:
+        return None
+    kind = part.get("type")
+    if kind == "text" and len(part) == 2:
         text = part.get("content") or part.get("text")
-        if len(part) == 2 and part.get("type") == "text" and isinstance(text, str):
-            return text
-    return None
+        return Message(ROLES.get(role, role), text) if type(text) is str else None
+    if kind == "tool_call":
+        return Message(ROLES.get(role, role), None, (_tool_call(part),))
+    return _tool_result(part) if kind == "tool_call_response" else None
 
 
 def conversation(value: object, note: Note, *, role: str = "user") -> list[Message]:
@@ -88,8 +96,7 @@ def conversation(value: object, note: Note, *, role: str = "user") -> list[Messa
     """
     inner = nested(value)
     if inner is not value:
-        items = inner if isinstance(inner, list) else [inner]
-        if items and all(isinstance(item, dict) and "role" in item for item in items):
+        if are_messages(inner if isinstance(inner, list) else [inner]):
             return messages(inner, note, role=role)
         return [Message(role, str(value))]
     if isinstance(value, dict) and not {"role", "content", "parts"} & value.keys():
@@ -220,7 +227,7 @@ def _tool_result(part: dict[str, object]) -> Message:
 
 def _name(value: object) -> str | None:
     """A name or id; what is neither text nor number is kept as JSON."""
-    return value if value is None or isinstance(value, str) else encoded(value)
+    return None if value is None else text_of(value)
 
 
 def finish_reason(value: object) -> str | None:
@@ -230,6 +237,11 @@ def finish_reason(value: object) -> str | None:
         if isinstance(reason, str) and reason:
             return reason
     return None
+
+
+def are_messages(value: object) -> bool:
+    """Whether this is a list of objects that say who speaks, as messages do; an empty one is none."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and "role" in item for item in value)
 
 
 def or_none(value: object, note: Note, *, role: str) -> list[Message] | None:

@@ -1,7 +1,7 @@
 """Rows in the making: what one chunk of a source says, gathered record by record and turned into frames."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,19 +11,31 @@ import polars as pl
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import FEEDBACK, INTERACTIONS, MESSAGES, QUARANTINE, TimestampUtc
 from clworkbench.settings import Source
-from clworkbench.signals.messages import Message, ToolCall
-from clworkbench.signals.values import encoded
+from clworkbench.signals.message_columns import MessageColumn
+from clworkbench.signals.values import Unreadable, encoded
 
 IDENTITIES = frozenset(
     {
         *("user", "user_id", "userid", "user.id", "user.name", "user.full_name", "user.email", "user.hash"),
         *("enduser.id", "enduser.pseudo.id", "end_user", "end_user_id", "safety_identifier", "actor", "actor_id"),
-        "traceloop.association.properties.user_id",
+        *("userId", "gen_ai.user", "llm.user", "traceloop.association.properties.user_id"),
+        *("langfuse_user_id", "langfuse.user.id"),
     }
 )
 """Names under which sources keep who a user is; their values never stay in `attributes`."""
 
 Row = dict[str, object]
+
+
+def _without_batch(schema: pl.Schema, **more: pl.DataType) -> pl.Schema:
+    return pl.Schema({name: dtype for name, dtype in schema.items() if name != "batch_id"} | more)
+
+
+OF_INTERACTION = _without_batch(INTERACTIONS, record=pl.UInt32())
+OF_FEEDBACK = _without_batch(FEEDBACK, record=pl.UInt32())
+
+BY_CONTENT = "a record without an id of its own, known by its content"
+"""Noted for each: such records are numbered over the whole file, so that it cannot be read from the middle on."""
 
 
 class Fidelity(NamedTuple):
@@ -92,17 +104,53 @@ class Occurrences:
             self._recent = {}
 
 
+class Columns:
+    """The columns of a table in the making, filled row by row; what a row does not name is null.
+
+    The values stand in one flat list, row after row: a million rows are nothing to the garbage collector.
+    """
+
+    def __init__(self, schema: pl.Schema) -> None:
+        self._plain = {name: dtype for name, dtype in schema.items() if dtype != MESSAGES}
+        self._names = tuple(self._plain)
+        self._messages = {name: MessageColumn() for name, dtype in schema.items() if dtype == MESSAGES}
+        self._values: list[object] = []
+        self._order = list(schema)
+
+    def append(self, row: Row) -> None:
+        """Adds a row."""
+        self._values.extend(map(row.get, self._names))
+        for name, column in self._messages.items():
+            column.append(row.get(name))  # type: ignore[arg-type]  # readers put lists of messages there, or nothing
+
+    def frame(self) -> pl.DataFrame:
+        """The rows as a frame in the schema's order."""
+        n = len(self._names)
+        plain = [_series(name, self._plain[name], self._values[at::n]) for at, name in enumerate(self._names)]
+        nested = [column.series(name) for name, column in self._messages.items()]
+        return pl.DataFrame([*plain, *nested]).select(self._order)
+
+
+def _series(name: str, dtype: pl.DataType, values: Sequence[object]) -> pl.Series:
+    if dtype == TimestampUtc:
+        return pl.Series(name, values, pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.Series(name, values, dtype)
+
+
 class Rows:
     """Gathers one chunk after another: each record ends in exactly one `add`, `skip` or `quarantine`.
 
     Attributes:
         source: the source that is read, its name part of every id.
         pseudonyms: makes ids and user keys.
+        memory: what a format remembers from one record of the file to the next, under a name of its own.
+        growing: the same, forgotten when a chunk ends: what rows that are added later are made of.
     """
 
     def __init__(self, source: Source, pseudonyms: Pseudonyms, file: str) -> None:
         self.source = source
         self.pseudonyms = pseudonyms
+        self.memory: dict[str, object] = {}
         self._file = file
         self._occurrences = Occurrences()
         self._offset, self._length = 0, 0
@@ -110,8 +158,10 @@ class Rows:
 
     def _clear(self) -> None:
         self.records = 0
-        self._interactions: list[Row] = []
-        self._feedback: list[Row] = []
+        self.growing: dict[str, object] = {}
+        self._later: list[tuple[int, Callable[[], Row], tuple[str, str, int, int, str]]] = []
+        self._interactions = Columns(OF_INTERACTION)
+        self._feedback = Columns(OF_FEEDBACK)
         self._quarantine: list[tuple[str, str, int, int, str, str]] = []
         self._skipped: Counter[str] = Counter()
         self._noted: dict[str, tuple[int, str]] = {}
@@ -138,21 +188,46 @@ class Rows:
 
     def add(self, interaction: Row | None, feedback: Sequence[Row] = ()) -> None:
         """Ends a record that gave these rows."""
-        for row, rows in [(interaction, self._interactions), *((row, self._feedback) for row in feedback)]:
-            if row is not None:
-                row["source"], row["record"] = self.source.name, self.records
-                rows.append(row)
+        if interaction is not None:
+            interaction["source"], interaction["record"] = self.source.name, self.records
+            self._interactions.append(interaction)
+        for row in feedback:
+            row["source"], row["record"] = self.source.name, self.records
+            self._feedback.append(row)
         self.records += 1
+
+    def add_later(self, make: Callable[[], Row], digest: str) -> None:
+        """Ends a record whose row is made when the chunk ends: records that come after it may still add to the row.
+
+        A row that cannot be made then (Unreadable, or nested too deeply) is quarantined under `digest`.
+        """
+        place = (self.source.name, self._file, self._offset, self._length, digest)
+        self._later.append((self.records, make, place))
+        self.records += 1
+
+    def _make_later(self) -> None:
+        for record, make, place in self._later:
+            try:
+                row = make()
+            except Unreadable as error:
+                self._quarantine.append((*place, str(error)))
+            except RecursionError:
+                self._quarantine.append((*place, "nested too deeply to be read"))
+            else:
+                row["source"], row["record"] = self.source.name, record
+                self._interactions.append(row)
 
     def keyed(self, value: object) -> object:
         """The value with each user's identity in it, known by the name it stands under, replaced by the user's key."""
         if isinstance(value, dict):
-            return {
-                name: self._all_keyed(inner)
-                if name in IDENTITIES
-                else (self.keyed(inner) if isinstance(inner, dict | list) else inner)
-                for name, inner in value.items()
-            }
+            keyed = value
+            for name, inner in value.items():
+                if type(inner) is dict or type(inner) is list:
+                    keyed = dict(value) if keyed is value else keyed
+                    keyed[name] = self.keyed(inner)
+            if not IDENTITIES.isdisjoint(value):
+                keyed = keyed | {name: self._all_keyed(value[name]) for name in IDENTITIES & value.keys()}
+            return keyed
         if isinstance(value, list):
             return [self.keyed(inner) if isinstance(inner, dict | list) else inner for inner in value]
         return value
@@ -166,11 +241,12 @@ class Rows:
 
     def attributes(self, left: Row) -> str | None:
         """What no column holds, as JSON, without identities; None where nothing is left."""
-        kept = {name: value for name, value in left.items() if value not in (None, "", [], {})}
-        return encoded(self.keyed(kept)) if kept else None
+        kept = self.keyed({name: value for name, value in left.items() if value or value == 0})
+        return encoded(kept) if kept else None
 
     def occurrence(self, digest: str) -> int:
         """How many records of this content the file had before."""
+        self.note(BY_CONTENT, "one")
         return self._occurrences.number(digest)
 
     def identity(self, own_id: str | None, digest: str) -> str:
@@ -181,11 +257,12 @@ class Rows:
 
     def chunk(self, start: int, stop: int) -> Chunk:
         """The chunk that the records since the last one make."""
+        self._make_later()
         chunk = Chunk(
             start,
             stop,
-            _frame(self._interactions, INTERACTIONS),
-            _frame(self._feedback, FEEDBACK),
+            self._interactions.frame(),
+            self._feedback.frame(),
             pl.DataFrame(self._quarantine, schema=_without_batch(QUARANTINE), orient="row"),
             self.records,
             dict(self._skipped),
@@ -194,51 +271,3 @@ class Rows:
         self._clear()
         self._occurrences.fold()
         return chunk
-
-
-def _without_batch(schema: pl.Schema) -> pl.Schema:
-    return pl.Schema({name: dtype for name, dtype in schema.items() if name != "batch_id"})
-
-
-def _frame(rows: list[Row], schema: pl.Schema) -> pl.DataFrame:
-    columns = [_column(name, dtype, rows) for name, dtype in _without_batch(schema).items()]
-    return pl.DataFrame([*columns, _column("record", pl.UInt32(), rows)])
-
-
-def _column(name: str, dtype: pl.DataType, rows: list[Row]) -> pl.Series:
-    values = [row.get(name) for row in rows]
-    if dtype == MESSAGES:
-        return _message_column(name, values)  # type: ignore[arg-type]
-    if dtype == TimestampUtc:
-        return pl.Series(name, values, pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.Series(name, values, dtype)
-
-
-def _message_column(name: str, lists: list[list[Message] | None]) -> pl.Series:
-    """Nested columns by way of flat ones and offsets: ten times as fast as from nested Python objects."""
-    flat = [message for messages in lists for message in messages or ()]
-    columns = [
-        _tool_calls([message.tool_calls for message in flat])
-        if field == "tool_calls"
-        else pl.Series(field, [message[at] for message in flat], pl.String)
-        for at, field in enumerate(Message._fields)
-    ]
-    return _listed(name, lists, pl.DataFrame(columns))
-
-
-def _tool_calls(calls: list[tuple[ToolCall, ...] | None]) -> pl.Series:
-    flat = [call for several in calls if several for call in several]
-    columns = [pl.Series(field, [call[at] for call in flat], pl.String) for at, field in enumerate(ToolCall._fields)]
-    return _listed("tool_calls", calls, pl.DataFrame(columns))
-
-
-def _listed(name: str, lists: Sequence[Sequence[object] | None], flat: pl.DataFrame) -> pl.Series:
-    """A column of lists of structs, out of all their elements one under the other; null where there is no list."""
-    import pyarrow as pa
-
-    lengths = np.fromiter((len(items) if items else 0 for items in lists), np.int64, len(lists))
-    missing = np.fromiter((items is None for items in lists), bool, len(lists))
-    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    offsets = pa.array(ends, pa.int64(), mask=np.append(missing, False))
-    structs = flat.to_struct().to_arrow(compat_level=pl.CompatLevel.newest())
-    return pl.Series(name, pa.LargeListArray.from_arrays(offsets, structs))

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 END_US = 253_402_300_800 * 10**6
 INT64 = range(-(2**63), 2**63)
+PAIR = frozenset({"key", "value"})
+NO_ZONE = "time without a zone, taken as UTC"
 BYTE = re.compile(r"\(byte (\d+)\)")
 
 _decode = msgspec.json.Decoder().decode
@@ -55,7 +58,7 @@ def nested(value: object) -> object:
     if isinstance(value, str) and value[:1] in "[{" and value:
         try:
             return decoded(value)
-        except Unreadable:
+        except (Unreadable, RecursionError):
             return value
     return value
 
@@ -68,6 +71,53 @@ def encoded(value: object) -> str:
 def canonical(value: object) -> bytes:
     """The value as JSON bytes with sorted keys: equal values give equal bytes."""
     return _canonical(value)
+
+
+def sha256_of(value: object) -> str:
+    """The hash of the value's canonical JSON, in hex: equal values have equal hashes."""
+    return sha256(_canonical(value)).hexdigest()
+
+
+def text_of(value: object) -> str:
+    """A text as it stands, any other value as JSON."""
+    return value if isinstance(value, str) else encoded(value)
+
+
+def as_object(value: object, name: str) -> dict[str, object]:
+    """A copy of an object, also from its JSON text; nothing is an empty one; raises Unreadable for all else."""
+    value = nested(value)
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, dict):
+        raise Unreadable(f"{name}: {kind_of(value)}, where an object is wanted")
+    return dict(value)
+
+
+def mapped(value: object) -> dict[str, object] | None:
+    """An object, as such, as JSON text, or as the list of keys and values that a Parquet map is; else None."""
+    value = nested(value)
+    if isinstance(value, list) and value and all(isinstance(item, dict) and item.keys() == PAIR for item in value):
+        return {str(item["key"]): item["value"] for item in value}
+    return dict(value) if isinstance(value, dict) else None
+
+
+def filled(value: dict[str, object]) -> dict[str, object]:
+    """The object but for what it leaves empty."""
+    return {key: inner for key, inner in value.items() if inner not in (None, "", [], {})}
+
+
+def silent(_kind: str, _example: str) -> None:
+    """A `Note` that notes nothing: for what is only looked at, and stays where it is."""
+
+
+def in_utc(note: Note) -> Note:
+    """Notes as `note` does, but for the zone that times lack: for sources that are known to write UTC."""
+    return lambda kind, example: None if kind == NO_ZONE else note(kind, example)
+
+
+def milliseconds(start: int | None, end: int | None) -> float | None:
+    """How long it took from start to end, both in µs since 1970; None where that cannot be."""
+    return None if start is None or end is None or end < start else (end - start) / 1000
 
 
 def kind_of(value: object) -> str:
@@ -198,7 +248,7 @@ def _from_datetime(moment: datetime | date, note: Note) -> int:
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
     if moment.tzinfo is None:
-        note("time without a zone, taken as UTC", "9999-99-99 99:99:99")
+        note(NO_ZONE, "9999-99-99 99:99:99")
         moment = moment.replace(tzinfo=UTC)
     read = (moment - EPOCH) // MICROSECOND
     if not 0 <= read < END_US:

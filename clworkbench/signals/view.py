@@ -16,6 +16,12 @@ TARGETS = {
 }
 """Where the target of feedback is looked for, in order, and for which kinds of target."""
 
+LOGGED = '"otel.log":'
+"""Stands in the attributes of a row that log records made, as a key: within a text its quotes would be escaped."""
+
+OF_ONE_VERSION = ("interaction_id", "updated_at", "raw_sha256", "batch_id", "seq")
+"""The columns of a version that nothing else fills."""
+
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -38,8 +44,9 @@ def signals(
 
     Returns:
         One row for each answer (an interaction whose operation is a model's answer and whose output holds an
-        assistant message), by time: the latest version's columns; `text` (the last thing the user said), `answer`;
-        `n_feedback`, `feedback_ids` (by time), `feedback_names` (sorted); of the latest feedback with a better
+        assistant message), by time: the latest version's columns (of a span, those it leaves empty as they were
+        logged of it); `text` (the last thing the user said), `answer`; `n_feedback`, `feedback_ids` (by time),
+        `feedback_names` (sorted); of the latest feedback with a better
         answer `improvement`, `improvement_text`, `improvement_id`, `improvement_at`, `improvement_origin`; and
         `outcome_<rule>`, `outcome`, `outcome_rule`, `conflict` as `outcomes.decide` has them.
     """
@@ -78,23 +85,41 @@ def _answers(interactions: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame
     """The latest versions that are answers, by time, with `text` and `answer`.
 
     The source's own update time tells the latest where every version has one, and then one that was made after
-    `as_of` does not count while there is an older; else it is the commit order.
+    `as_of` does not count while there is an older; else it is the commit order. What was only logged of a span never
+    counts before the span itself, which it fills.
     """
-    light = interactions.select("interaction_id", "updated_at", "started_at", "seq").with_row_index("row")
+    is_span = ~pl.col("attributes").str.contains(LOGGED, literal=True).fill_null(value=False)
+    light = interactions.select("interaction_id", "updated_at", "started_at", "seq", is_span=is_span).with_row_index(
+        "row"
+    )
     too_late = (pl.col("updated_at") > as_of).fill_null(value=False) if as_of else pl.lit(value=False)
     dated = pl.col("updated_at").is_not_null().all().over("interaction_id")
-    latest = light.with_columns(late=too_late, updated=pl.when(dated).then("updated_at")).sort(
-        pl.col("late"), "updated", "seq", descending=[True, False, False], nulls_last=False
+    versions = light.with_columns(late=too_late, updated=pl.when(dated).then("updated_at")).sort(
+        "late", "is_span", "updated", "seq", descending=[True, False, False, False], nulls_last=False
     )
-    latest = latest.unique("interaction_id", keep="last")
+    latest = versions.unique("interaction_id", keep="last")
+    logged = versions.filter(~pl.col("is_span")).join(latest.filter("is_span"), on="interaction_id", how="semi")
     if as_of:
         latest = latest.filter((pl.col("started_at") <= as_of).fill_null(value=True))
     order = latest.sort("started_at", "interaction_id", nulls_last=True)["row"]
     operation = pl.col("operation")
     return (
-        interactions[order]
+        _filled(interactions[order], interactions[logged["row"]])
         .filter(operation.is_in(ANSWER_OPERATIONS) | operation.is_null(), _has_role("output", "assistant"))
         .with_columns(text=_last_said("input", "user"), answer=_last_said("output", "assistant"))
+    )
+
+
+def _filled(spans: pl.DataFrame, logged: pl.DataFrame) -> pl.DataFrame:
+    """Spans, what they leave empty filled from what was logged of them: often the texts are only there."""
+    if logged.is_empty():
+        return spans
+    columns = [name for name in spans.columns if name not in OF_ONE_VERSION]
+    told = logged.group_by("interaction_id", maintain_order=True).agg(pl.col(*columns).drop_nulls().last())
+    return (
+        spans.join(told, on="interaction_id", how="left", maintain_order="left", suffix=" logged")
+        .with_columns(pl.coalesce(name, f"{name} logged") for name in columns)
+        .drop(f"{name} logged" for name in columns)
     )
 
 

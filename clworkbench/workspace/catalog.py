@@ -63,6 +63,19 @@ def moment(stamp: int) -> datetime:
     return datetime.fromtimestamp(stamp / 1_000_000, UTC)
 
 
+def as_moment(said: datetime | str) -> datetime:
+    """A point in time that somebody named: ISO 8601, UTC where no zone is given.
+
+    Raises:
+        WorkspaceError: a text that is no time.
+    """
+    try:
+        found = datetime.fromisoformat(said) if isinstance(said, str) else said
+    except ValueError:
+        raise WorkspaceError(f"{said!r} is no time. Write it like 2026-03-01 or 2026-03-01T12:00:00Z.") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def now() -> datetime:
     """The present, UTC."""
     return datetime.now(UTC)
@@ -209,6 +222,11 @@ class Catalog:
         sql = "select detail from files where source = ? and sha256 = ? and reading = ?"
         rows = self.query(sql, source, sha256, reading)
         return json.loads(str(rows[0][0])) if rows else None
+
+    def read_before(self, source: str, path: str, reading: str) -> list[tuple[str, dict[str, object]]]:
+        """What was counted each time that a file stood at this path with other bytes: their hash, and the counts."""
+        sql = "select sha256, detail from files where source = ? and path = ? and reading = ? order by rowid"
+        return [(str(sha256), json.loads(str(detail))) for sha256, detail in self.query(sql, source, path, reading)]
 
     def note_file(self, source: str, sha256: str, reading: str, path: str, detail: Mapping[str, object]) -> None:
         """Notes that a file was read whole: the same bytes need no parsing again."""

@@ -20,7 +20,7 @@ from clworkbench.schemas import KEYS
 from clworkbench.settings import Settings, load_settings, template
 from clworkbench.signals import view
 from clworkbench.workspace import artefacts, leases
-from clworkbench.workspace.catalog import Catalog, now
+from clworkbench.workspace.catalog import Catalog, as_moment, now
 from clworkbench.workspace.key import load_key, make_key
 from clworkbench.workspace.tables import Tables
 
@@ -128,13 +128,14 @@ class Workspace:
         """`scan`, collected."""
         return self.scan(table, as_of=as_of).collect()
 
-    def signals(self, *, as_of: datetime | None = None, event_time: bool = False) -> pl.DataFrame:
+    def signals(self, *, as_of: datetime | str | None = None, event_time: bool = False) -> pl.DataFrame:
         """The signals: one row for each model answer, with its feedback and outcomes as known at `as_of`.
 
         Args:
-            as_of: batches committed and events dated by then; all when None.
+            as_of: batches committed and events dated by then (also as ISO 8601, UTC without a zone); all when None.
             event_time: goes by the events' dates alone, for backfills and simulations.
         """
+        as_of = None if as_of is None else as_moment(as_of)
         committed_by = None if event_time else as_of
         interactions = self.read("interactions", as_of=committed_by)
         feedback = self.read("feedback", as_of=committed_by)

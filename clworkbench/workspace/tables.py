@@ -4,12 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
-from deltalake import DeltaTable, write_deltalake
+from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 
 from clworkbench.schemas import KEYS, TABLES
 
 STATISTICS = {"interactions": "started_at", "feedback": "at", "labels": "at", "candidates": "as_of"}
 """The only columns whose least and greatest value Delta may write into its log: never text, never an id."""
+
+REPEATED = frozenset(
+    {
+        *("source", "app", "environment", "operation", "provider", "model", "model_version", "release_id", "tools"),
+        *("parameters", "finish_reason", "error", "batch_id", "target_kind", "kind", "name", "origin", "reason"),
+    }
+)
+"""Columns whose values repeat, so that a dictionary of them is worth its making; texts and ids do not."""
 
 
 class Tables:
@@ -49,10 +57,23 @@ class Tables:
             return
         schema = TABLES[name]
         rows = frame.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
-        write_deltalake(str(self.folder / name), rows.to_arrow(), mode="append")
+        write_deltalake(str(self.folder / name), rows, mode="append", writer_properties=_layout(name))
 
     def sweep(self, batch_ids: Sequence[str]) -> None:
         """Deletes the rows of batches that were never committed."""
         wanted = ", ".join(f"'{batch_id}'" for batch_id in batch_ids)
         for name in TABLES:
             DeltaTable(str(self.folder / name)).delete(f"batch_id in ({wanted})")
+
+
+def _layout(table: str) -> WriterProperties:
+    """How the files of a table are written: packed, and without the least and greatest of its texts and ids."""
+    columns = {name: ColumnProperties(dictionary_enabled=True, statistics_enabled="NONE") for name in REPEATED}
+    if table in STATISTICS:
+        columns[STATISTICS[table]] = ColumnProperties(dictionary_enabled=False, statistics_enabled="CHUNK")
+    return WriterProperties(
+        compression="ZSTD",
+        compression_level=1,
+        default_column_properties=ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE"),
+        column_properties={name: how for name, how in columns.items() if name in TABLES[table]},
+    )

@@ -38,7 +38,10 @@ def test_init_ingest_and_status_as_a_newcomer_types_them(clw, tmp_path):
     found = clw("status")
     assert "clw ingest PATH" in found.stdout
     told = clw("ingest", chats(tmp_path / "a.jsonl"), "--source", "auto")
-    assert told.stdout.splitlines()[0] == "3 records = 3 new + 0 known + 0 skipped + 0 quarantined"
+    assert told.stdout.splitlines()[:2] == [
+        "  a.jsonl: read as openai (a JSON object with messages), 3 records",
+        "3 records = 3 new + 0 known + 0 skipped + 0 quarantined",
+    ]
     assert "ingest feedback" in clw("status").stdout
 
 
@@ -129,11 +132,12 @@ def test_ctrl_c_ends_in_words_with_status_2_and_the_same_command_goes_on(clw, tm
     clw("init", "w")
     slow = (
         "import time; from clworkbench.loop import capture\n"
-        "real = capture.read\n"
-        "def read(*args):\n"
-        "    for chunk in real(*args, chunk_bytes=100):\n"
+        "from clworkbench.signals import cores\n"
+        "cores.STEP, real = 100, capture.read_on_cores\n"
+        "def read(*args, **more):\n"
+        "    for chunk in real(*args, **more):\n"
         "        print('reading', flush=True); time.sleep(0.3); yield chunk\n"
-        "capture.read = read\n"
+        "capture.read_on_cores = read\n"
         "from clworkbench.cli import main; main()"
     )
     environment = os.environ | {"CLW_CONFIG": str(tmp_path / "config"), "CLW_WORKSPACE": str(tmp_path / "w")}

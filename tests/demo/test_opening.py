@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clworkbench.demo.opening import _found, _interrupted, open_desk
+from clworkbench.demo.opening import _interrupted, found, open_desk
 from clworkbench.workspace import Workspace
 
 
@@ -16,7 +16,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("here", [".", "notebooks", "notebooks/jupyter"])
-def test_a_workspace_is_found_in_the_folder_at_hand_and_above(home, monkeypatch, here):
+def test_a_workspace_isfound_in_the_folder_at_hand_and_above(home, monkeypatch, here):
     made = Workspace.create(home / "demo")
     monkeypatch.chdir(home / here)
     assert open_desk("demo").folder == made.folder
@@ -28,7 +28,7 @@ def test_a_new_one_goes_above_the_notebooks(home, monkeypatch, here):
     monkeypatch.chdir(home / here)
     from pathlib import Path
 
-    assert _found(Path("demo")) == home / "demo"
+    assert found(Path("demo")) == home / "demo"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ import pytest
 from clworkbench.errors import LeaseError, SettingsError, SourceError
 from clworkbench.loop import capture
 from clworkbench.loop.capture import ingest, preview
+from clworkbench.loop.status import status
 from clworkbench.schemas import KEYS
+from clworkbench.signals import cores
 from clworkbench.workspace import Workspace
 
 TABLES = ("interactions", "feedback", "quarantine")
@@ -61,6 +63,68 @@ def test_a_log_that_grew_adds_only_what_is_new(workspace, tmp_path):
     ingest(workspace, [write(tmp_path / "a.jsonl", chat(1))], "openai")
     report = ingest(workspace, [write(tmp_path / "a.jsonl", chat(1), chat(2))], "openai")
     assert (report.new, report.known) == (1, 1)
+
+
+def test_a_log_that_grew_is_read_from_where_it_ended(workspace, tmp_path, monkeypatch):
+    parsed = []
+    read = capture.read_on_cores
+    monkeypatch.setattr(
+        capture, "read_on_cores", lambda *args, **more: parsed.append(more["start"]) or read(*args, **more)
+    )
+    log = write(tmp_path / "a.jsonl", chat(1), "{half", chat(2))
+    first = log.stat().st_size
+    ingest(workspace, log, "openai")
+    for number in (3, 4):
+        log.write_text(log.read_text() + chat(number) + "\n")
+        report = ingest(workspace, log, "openai")
+        assert (report.records, report.new, report.known, report.quarantined) == (number + 1, 1, number - 1, 1)
+    assert parsed == [0, first, log.stat().st_size - len(chat(4)) - 1]
+    assert workspace.counts()["interactions"] == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(chat(1) + "\n" + chat(2)[:20], chat(1) + "\n" + chat(2) + "\n", id="its last line was half"),
+        pytest.param(chat(1) + "\n", chat(9) + "\n" + chat(2) + "\n", id="its beginning is another one now"),
+        pytest.param('{"messages": []}\n', '{"messages": []}\n' * 2, id="its records have no ids"),
+    ],
+)
+def test_a_log_of_which_one_cannot_go_on_reading_is_read_again_from_the_start(workspace, tmp_path, before, after):
+    log = tmp_path / "a.jsonl"
+    log.write_text(before)
+    ingest(workspace, log, "openai")
+    log.write_text(after)
+    ingest(workspace, log, "openai")
+    whole = Workspace.create(tmp_path / "whole", key=b"k" * 32)
+    ingest(whole, log, "openai")
+    wanted = set(whole.read("interactions")["raw_sha256"])
+    assert wanted <= set(workspace.read("interactions")["raw_sha256"])
+    assert (
+        workspace.read("interactions").filter(pl.col("raw_sha256").is_in(wanted)).height
+        == whole.counts()["interactions"]
+    )
+
+
+def test_a_folder_of_many_formats_is_read_each_file_as_what_it_is(workspace, tmp_path):
+    inbox = tmp_path / "inbox"
+    (inbox / "deeper").mkdir(parents=True)
+    write(inbox / "a.jsonl", chat(1), chat(2))
+    write(inbox / "deeper" / "b.jsonl", json.dumps({"metric_name": "liked", "target_id": "t", "value": True}))
+    write(inbox / "notes.json", '{"title": "what this is"}')
+    write(inbox / "LICENSE", "free")
+    report = ingest(workspace, inbox)
+    assert report.source == "openai, tensorzero"
+    assert {Path(f.file).name: (f.detection.format, f.records) for f in report.files} == {
+        "a.jsonl": ("openai", 2),
+        "b.jsonl": ("tensorzero", 1),
+    }
+    assert add_up(report)
+    [(left, found)] = report.left_out.items()
+    assert left.endswith("notes.json")
+    assert found == "JSON objects with the keys 'title'"
+    with pytest.raises(SourceError, match="keys 'title'"):
+        ingest(workspace, inbox / "notes.json")
 
 
 def test_a_changed_record_wins(workspace, tmp_path):
@@ -179,8 +243,8 @@ Tables.append = deadly(Tables.append)
 Catalog.commit_batch = deadly(Catalog.commit_batch)
 Catalog.begin_batch = deadly(Catalog.begin_batch)
 Catalog.note_file = deadly(Catalog.note_file)
-real = capture.read
-capture.read = lambda *args: real(*args, chunk_bytes=2000)
+from clworkbench.signals import cores
+cores.STEP = 2000
 capture.ingest(Workspace(sys.argv[1]), [sys.argv[2]], "openai")
 """
 
@@ -197,8 +261,7 @@ def test_a_kill_at_any_write_then_the_same_command_ends_like_an_undisturbed_inge
     key = next((tmp_path / "config" / "keys").iterdir()).read_text()
     monkeypatch.setenv("CLW_KEY", key)
     whole = Workspace.create(tmp_path / "whole")
-    real = capture.read
-    monkeypatch.setattr(capture, "read", lambda *args: real(*args, chunk_bytes=2000))
+    monkeypatch.setattr(cores, "STEP", 2000)
     for place in (workspace, whole):
         report = ingest(place, [file], "openai")
         assert add_up(report)
@@ -208,3 +271,14 @@ def test_a_kill_at_any_write_then_the_same_command_ends_like_an_undisturbed_inge
         assert mine.equals(undisturbed), table
         on_disk = pl.read_delta(str(workspace.folder / "tables" / table))
         assert on_disk.height == mine.height
+
+
+def test_status_names_what_waits_in_the_spool_and_what_could_not_be_read(workspace):
+    unread = workspace.folder / "spool" / "unread"
+    unread.mkdir(parents=True)
+    (workspace.folder / "spool" / "1.log").write_bytes(b"x")
+    (workspace.folder / "spool" / "2.log").touch()
+    (unread / "1.jsonl").write_text("{half\n")
+    first, second, *_ = status(workspace).next
+    assert first.startswith("clw capture   (1 logs wait in spool/")
+    assert second.startswith("look into spool/unread/: 1 files")

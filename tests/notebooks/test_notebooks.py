@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from clworkbench.records import notebooks
+from tests.notebooks.places import only_reads, place_for
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -60,7 +61,7 @@ def test_it_begins_with_title_and_settings_and_ends_with_what_to_do_next(source)
     assert cells[0].text.startswith("# ")
     assert "**Reads**" in cells[0].text
     assert "**Writes**" in cells[0].text
-    assert {"WORKSPACE", "SEED"} <= set(notebooks.constants(cells[1].text))
+    assert "WORKSPACE" in notebooks.constants(cells[1].text)
     assert cells[-1].kind == "markdown"
     assert "next" in cells[-1].text.splitlines()[0]
 
@@ -74,17 +75,19 @@ def test_cells_hold_calls_and_prose_only(source):
 
 @each_notebook
 def test_it_runs_as_a_marimo_script(source, tiny_workspace, tmp_path):
-    told = notebooks.with_settings(source.read_text(), {"WORKSPACE": str(tiny_workspace)})
+    place = place_for(source, tiny_workspace, tmp_path)
+    told = notebooks.with_settings(source.read_text(), {"WORKSPACE": str(place)})
     (tmp_path / source.name).write_text(told)
-    before = contents(tiny_workspace)
+    before = contents(place)
     assert run([sys.executable, tmp_path / source.name], tmp_path) < MOST_SECONDS
-    assert contents(tiny_workspace) == before
+    assert (contents(place) == before) == only_reads(source)
 
 
 @each_notebook
 def test_it_runs_as_a_jupyter_notebook(source, tiny_workspace, tmp_path):
     command = "from clworkbench.cli import main; main()"
-    words = ["record", copy_of(source), "--workspace", tiny_workspace, "--out", tmp_path / "records", "--texts"]
+    place = place_for(source, tiny_workspace, tmp_path)
+    words = ["record", copy_of(source), "--workspace", place, "--out", tmp_path / "records", "--texts"]
     assert run([sys.executable, "-c", command, *words], tmp_path) < MOST_SECONDS
     executed = json.loads(next((tmp_path / "records").glob(f"*/{source.stem}.ipynb")).read_text())
     code = [cell for cell in executed["cells"] if cell["cell_type"] == "code"]

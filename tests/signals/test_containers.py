@@ -38,6 +38,7 @@ def zstd(raw: bytes) -> bytes:
         ("a.jsonl.zst", zstd(LINES)),
         ("frames.zst", b"".join(zstd(line + b"\n") for line in LINES.splitlines())),
         ("list.json", json.dumps(CHATS, indent=2, ensure_ascii=False).encode()),
+        ("batches.jsonl", b"".join(json.dumps(part).encode() + b"\n" for part in (CHATS[:2], CHATS[2:]))),
         ("list-in-a-line.json", json.dumps(CHATS).encode()),
         ("marked.json", b"\xef\xbb\xbf" + json.dumps(CHATS, indent=1).encode()),
         ("list.json.gz", gzip.compress(json.dumps(CHATS, indent=2).encode())),

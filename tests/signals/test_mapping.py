@@ -151,8 +151,8 @@ def test_messages_in_a_column_are_read_as_messages(ingest: Ingest) -> None:
 
 
 def test_a_value_of_the_wrong_type_is_null_noted_and_kept(ingest: Ingest) -> None:
-    record = {"q": "hi", "cost": "n/a", "tokens": "12"}
-    whole = ingest(record, source=tickets({"q": "input", "cost": "cost_usd", "tokens": "n_input_tokens"}))
+    record = {"n": 1, "q": "hi", "cost": "n/a", "tokens": "12"}
+    whole = ingest(record, source=tickets({"n": "id", "q": "input", "cost": "cost_usd", "tokens": "n_input_tokens"}))
     [row] = whole.interactions.to_dicts()
     assert (row["cost_usd"], row["n_input_tokens"], row["attributes"]) == (None, 12, '{"cost_usd":"n/a"}')
     assert [noted.kind for noted in whole.fidelity] == ["cost_usd kept in attributes only"]

@@ -1,11 +1,13 @@
 """OpenTelemetry's GenAI conventions: what a span's attributes and events say, in today's dialect and in older ones."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
-from clworkbench.signals.messages import Message, finish_reason, messages, or_none
+from clworkbench.signals.dialects.genai_messages import written
+from clworkbench.signals.messages import Message, ToolCall, finish_reason, messages, or_none
 from clworkbench.signals.rows import Row
-from clworkbench.signals.values import Fields, Note, Unreadable, encoded, nested
+from clworkbench.signals.values import INT64, Fields, Note, Unreadable, encoded, nested
 
 EVENT_ROLES = {
     "gen_ai.system.message": "system",
@@ -17,6 +19,44 @@ EVENT_ROLES = {
 NUMBERED = re.compile(r"gen_ai\.(prompt|completion)\.(\d+)\.(.+)")
 REQUEST_KINDS = {"chat": "chat", "completion": "text_completion", "embedding": "embeddings", "rerank": "rerank"}
 SPAN_KINDS = {"agent": "invoke_agent", "tool": "execute_tool", "workflow": "invoke_workflow"}
+
+REQUEST = "gen_ai.request."
+
+PLAIN: tuple[tuple[str, str, type], ...] = (
+    ("gen_ai.conversation.id", "conversation_id", str),
+    ("gen_ai.provider.name", "provider", str),
+    ("gen_ai.request.model", "model", str),
+    ("gen_ai.response.model", "model_version", str),
+    ("gen_ai.usage.input_tokens", "n_input_tokens", int),
+    ("gen_ai.usage.output_tokens", "n_output_tokens", int),
+)
+"""Where a value of the type that today's conventions ask for goes as it stands."""
+
+TAKE: dict[str, Callable[[Fields], object]] = {
+    "conversation_id": lambda fields: fields.text(
+        "gen_ai.conversation.id", "session.id", "traceloop.association.properties.session_id"
+    ),
+    "provider": lambda fields: fields.text("gen_ai.provider.name", "gen_ai.system"),
+    "model": lambda fields: fields.text("gen_ai.request.model"),
+    "model_version": lambda fields: fields.text("gen_ai.response.model"),
+    "release_id": lambda fields: fields.text("clw.release_id"),
+    "propensity": lambda fields: fields.share("clw.propensity"),
+    "confidence": lambda fields: fields.share("clw.confidence"),
+    "cost_usd": lambda fields: fields.number("clw.cost_usd", "gen_ai.usage.cost"),
+    "n_input_tokens": lambda fields: fields.integer("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+    "n_output_tokens": lambda fields: fields.integer("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
+}
+"""How a column is read where its value stands under another name or is of another type."""
+
+ODD = frozenset(
+    {
+        *(name for name, _, _ in PLAIN),
+        *("session.id", "traceloop.association.properties.session_id", "gen_ai.system", "clw.release_id"),
+        *("clw.propensity", "clw.confidence", "clw.cost_usd", "gen_ai.usage.cost"),
+        *("gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens"),
+    }
+)
+"""The names that `TAKE` looks for."""
 
 
 def operation(attributes: Mapping[str, object], events: list[Row]) -> str | None:
@@ -48,36 +88,31 @@ def columns(attributes: Fields, events: list[Row], note: Note) -> Row:
     Source: https://github.com/open-telemetry/semantic-conventions-genai; older dialects (semantic conventions up to
         1.36 with one event for each message; `gen_ai.prompt.N.*` of OpenLLMetry) as their emitters write them.
     """
-    _hoist(attributes.rest, events)
-    attributes.rest.pop("gen_ai.operation.name", None)
-    reasons = attributes.raw("gen_ai.response.finish_reasons")
-    output_reason = finish_reason(nested(attributes.rest.get("gen_ai.output.messages")))
-    input_, output, event_reason = _texts(attributes, events, note)
-    asked, answered = attributes.text("gen_ai.request.model"), attributes.text("gen_ai.response.model")
-    tools = attributes.raw("gen_ai.tool.definitions")
-    prefix = "gen_ai.request."
-    parameters = {
-        name.removeprefix(prefix): attributes.raw(name) for name in sorted(attributes.rest) if name.startswith(prefix)
-    }
-    return {
-        "conversation_id": attributes.text(
-            "gen_ai.conversation.id", "session.id", "traceloop.association.properties.session_id"
-        ),
-        "provider": attributes.text("gen_ai.provider.name", "gen_ai.system"),
-        "model": asked or answered,
-        "model_version": answered,
-        "release_id": attributes.text("clw.release_id"),
-        "propensity": attributes.share("clw.propensity"),
-        "confidence": attributes.share("clw.confidence"),
-        "cost_usd": attributes.number("clw.cost_usd", "gen_ai.usage.cost"),
-        "input": input_,
-        "output": output,
-        "tools": None if tools is None else tools if isinstance(tools, str) else encoded(tools),
-        "parameters": encoded(parameters) if parameters else None,
-        "n_input_tokens": attributes.integer("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
-        "n_output_tokens": attributes.integer("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
-        "finish_reason": finish_reason(nested(reasons)) or output_reason or event_reason,
-    }
+    rest = attributes.rest
+    if events:
+        _hoist(rest, events)
+    rest.pop("gen_ai.operation.name", None)
+    reasons = rest.pop("gen_ai.response.finish_reasons", None)
+    row: Row = {}
+    row["input"], row["output"], said_reason = _texts(attributes, events, note)
+    row["finish_reason"] = (None if reasons is None else finish_reason(nested(reasons))) or said_reason
+    for name, column, kind in PLAIN:
+        value = rest.pop(name, None)
+        if type(value) is kind and (value in INT64 if kind is int else value):
+            row[column] = value
+        elif value is not None:
+            rest[name] = value
+    if not ODD.isdisjoint(rest):
+        for column, take in TAKE.items():
+            if row.get(column) is None:
+                row[column] = take(attributes)
+    tools = rest.pop("gen_ai.tool.definitions", None)
+    row["tools"] = tools if tools is None or isinstance(tools, str) else encoded(tools)
+    if requested := sorted([name for name in rest if name.startswith(REQUEST)]):
+        row["parameters"] = encoded({name[len(REQUEST) :]: rest.pop(name) for name in requested})
+    row["model_version"] = answered = row.get("model_version")
+    row["model"] = row.get("model") or answered
+    return row
 
 
 def _hoist(attributes: Row, events: list[Row]) -> None:
@@ -95,43 +130,79 @@ def _texts(
     attributes: Fields, events: list[Row], note: Note
 ) -> tuple[list[Message] | None, list[Message] | None, str | None]:
     """Input, output and finish reason, from the newest dialect that the span speaks."""
-    input_ = _taken(attributes, "gen_ai.input.messages", "user", note)
-    output = _taken(attributes, "gen_ai.output.messages", "assistant", note)
+    input_, _ = _taken(attributes, "gen_ai.input.messages", "user", note)
+    output, reason = _taken(attributes, "gen_ai.output.messages", "assistant", note)
     system = _system(attributes, note)
-    reason = None
     if input_ is None and output is None:
-        input_, output, reason = _from_events(events, note)
-    if input_ is None and output is None:
-        input_, output, reason = _numbered(attributes, note)
-    if input_ is None and output is None:
-        input_ = _taken(attributes, "gen_ai.prompt", "user", note)
-        output = _taken(attributes, "gen_ai.completion", "assistant", note)
-    if input_ is None and output is None:
-        input_, output = _tool(attributes)
+        input_, output, event_reason = _older_texts(attributes, events, note)
+        reason = reason or event_reason
     if system:
         input_ = system + (input_ or [])
     return input_, output, reason
 
 
-def _taken(attributes: Fields, name: str, role: str, note: Note) -> list[Message] | None:
+def _older_texts(
+    attributes: Fields, events: list[Row], note: Note
+) -> tuple[list[Message] | None, list[Message] | None, str | None]:
+    """The same from the dialects before, and from what tools and retrievals say."""
+    reason = None
+    input_ = output = None
+    if events:
+        input_, output, reason = _from_events(events, note)
+    if input_ is None and output is None:
+        input_, output, reason = _numbered(attributes, note)
+    if input_ is None and output is None:
+        input_, _ = _taken(attributes, "gen_ai.prompt", "user", note)
+        output, _ = _taken(attributes, "gen_ai.completion", "assistant", note)
+    if input_ is None and output is None:
+        input_, output = _tool(attributes)
+    return input_, output, reason
+
+
+def _taken(attributes: Fields, name: str, role: str, note: Note) -> tuple[list[Message] | None, str | None]:
+    """The messages in an attribute, and the reason for which a model stopped that they name."""
     value = attributes.rest.get(name)
-    read = None if value is None or value == "" else or_none(value, note, role=role)
+    if value is None or value == "":
+        return None, None
+    if type(value) is str and (found := written(value)):
+        del attributes.rest[name]
+        return found
+    inner = nested(value)
+    reason = finish_reason(inner) if isinstance(inner, list | dict) else None
+    is_said = isinstance(inner, list) and inner and all(isinstance(item, dict) and "role" in item for item in inner)
+    read = or_none(inner if is_said else value, note, role=role)
     if read is not None:
         del attributes.rest[name]
-    return read
+    return read, reason
 
 
 def _system(attributes: Fields, note: Note) -> list[Message] | None:
     """`gen_ai.system_instructions`: a text, or a list of parts."""
-    value = nested(attributes.rest.get("gen_ai.system_instructions"))
-    if value is None or value == "" or value == []:
+    said = attributes.rest.get("gen_ai.system_instructions")
+    if said is None or said == "" or said == []:
         return None
-    if isinstance(value, list) and all(isinstance(item, dict) and "role" in item for item in value):
-        return _taken(attributes, "gen_ai.system_instructions", "system", note)
-    read = or_none([{"role": "system", "content": value}], note, role="system")
+    read, noted = _instructions_in(said) if isinstance(said, str) else _instructions(said)
+    for kind, example in noted:
+        note(kind, example)
     if read is not None:
         del attributes.rest["gen_ai.system_instructions"]
     return read
+
+
+@lru_cache(maxsize=64)
+def _instructions_in(said: str) -> tuple[list[Message] | None, list[tuple[str, str]]]:
+    """`_instructions`, once for all the spans that repeat them."""
+    return _instructions(nested(said))
+
+
+def _instructions(said: object) -> tuple[list[Message] | None, list[tuple[str, str]]]:
+    """The messages, and what is to be noted of them."""
+    noted: list[tuple[str, str]] = []
+    if said == []:
+        return None, noted
+    if not (isinstance(said, list) and all(isinstance(item, dict) and "role" in item for item in said)):
+        said = [{"role": "system", "content": said}]
+    return or_none(said, lambda *words: noted.append(words), role="system"), noted
 
 
 def _from_events(events: list[Row], note: Note) -> tuple[list[Message] | None, list[Message] | None, str | None]:
@@ -213,20 +284,26 @@ def _unflattened(said: Row, side: str) -> Row:
 
 def _tool(attributes: Fields) -> tuple[list[Message] | None, list[Message] | None]:
     """A tool's call as the message that asked for it, its result as the message that answered; a retrieval's query."""
-    name, call_id = attributes.rest.get("gen_ai.tool.name"), attributes.rest.get("gen_ai.tool.call.id")
+    name, call_id = (_as_text(attributes.rest.get(f"gen_ai.tool.{key}")) for key in ("name", "call.id"))
     given, result = attributes.raw("gen_ai.tool.call.arguments"), attributes.raw("gen_ai.tool.call.result")
     query = attributes.raw("gen_ai.retrieval.query.text")
     input_ = output = None
     if given is not None:
-        call: Row = {"id": call_id, "name": name, "arguments": given}
-        input_ = messages([{"role": "assistant", "tool_calls": [call]}], _silent)
+        input_ = [Message("assistant", None, (ToolCall(call_id or None, name, _as_text(given)),))]
     elif query is not None:
-        input_ = [Message("user", query if isinstance(query, str) else encoded(query))]
-    if result is not None:
+        input_ = [Message("user", _as_text(query))]
+    if isinstance(result, str):
+        output = [Message("tool", result, None, call_id or None, name)]
+    elif result is not None:
         part: Row = {"type": "tool_result", "id": call_id, "name": name, "result": result}
         output = messages([{"role": "tool", "content": [part]}], _silent)
     return input_, output
 
 
+def _as_text(value: object) -> str | None:
+    """A text as it stands, anything else as JSON."""
+    return value if value is None or isinstance(value, str) else encoded(value)
+
+
 def _silent(_kind: str, _example: str) -> None:
-    """A tool's call loses nothing."""
+    """A tool's result loses nothing."""

@@ -1,12 +1,11 @@
 """TensorZero's tables as JSON lines: inferences, and the feedback on them and on episodes."""
 
-from hashlib import sha256
 from typing import NamedTuple
 
-from clworkbench.signals.feedback import feedback_row
+from clworkbench.signals.feedback import feedback_row, identified, target_of
 from clworkbench.signals.messages import Message, messages
 from clworkbench.signals.rows import Row, Rows
-from clworkbench.signals.values import Fields, Unreadable, canonical, encoded, kind_of, nested
+from clworkbench.signals.values import Fields, Unreadable, encoded, kind_of, nested, sha256_of
 
 TARGETS = {"inference": "interaction", "episode": "conversation"}
 EVALUATION = "tensorzero::evaluation_name::"
@@ -35,7 +34,7 @@ def read(record: Row, rows: Rows) -> None:
     Raises: Unreadable for a row of no known table.
     Source: TensorZero data model; https://www.tensorzero.com/docs/gateway/data-model
     """
-    digest = sha256(canonical(record)).hexdigest()
+    digest = sha256_of(record)
     if "function_name" in record and "dataset_name" not in record and "input" in record:
         return rows.add(_inference(record, digest, rows))
     if "dataset_name" in record:
@@ -130,21 +129,14 @@ def _feedback(record: Row, digest: str, rows: Rows) -> Row:
         raise Unreadable("feedback that names no target")
     name = str(said.words["name"])
     words = Fields({**record, **({"tags": tags} if tags else {}), **said.words}, rows.note)
-    target_id = said.target
-    if said.kind == "interaction":
-        target_id = rows.pseudonyms.id(rows.source.target_source or rows.source.name, said.target)
+    target_id = target_of(said.target, said.kind, rows)
     row = feedback_row(words, rows, target_id=target_id, target_kind=said.kind, origin=_origin(name, tags))
     # One call that reports two metrics gives both rows the same id, so the name belongs to the key.
     own = (own_id, name) if own_id else (said.target, name, "content", digest)
-    row |= {
-        "feedback_id": rows.pseudonyms.id(rows.source.name, "feedback", *own),
-        "improvement": said.better,
-        "at": _from_uuid7(own_id) if at is None else at,
-        "raw_sha256": digest,
-    }
+    row |= {"improvement": said.better, "at": _from_uuid7(own_id) if at is None else at}
     if said.kind == "any":
         row["explicit"] = None
-    return row
+    return identified(row, rows, digest, *own)
 
 
 def _said(fields: Fields, rows: Rows) -> Said:

@@ -56,7 +56,7 @@ def test_a_chat_log_line_fills_the_columns_it_speaks_of(ingest: Ingest) -> None:
 
 
 def test_what_is_said_after_the_last_answer_stays_in_attributes_and_is_noted(ingest: Ingest) -> None:
-    whole = ingest({"messages": [ASKED, SAID, {"role": "user", "content": "Thanks"}]})
+    whole = ingest({"id": "1", "messages": [ASKED, SAID, {"role": "user", "content": "Thanks"}]})
     [row] = whole.interactions.to_dicts()
     assert text_of(row["input"]) == [("user", "Where is my card?")]
     assert msgspec.json.decode(row["attributes"]) == {"messages_after": [{"role": "user", "content": "Thanks"}]}
@@ -161,7 +161,7 @@ def test_feedback_inside_a_line_points_at_its_interaction(ingest: Ingest) -> Non
 
 @pytest.mark.parametrize(("score", "value"), [(4, "4"), ("up", '"up"'), (-1.01, "-1.01")])
 def test_a_score_out_of_range_is_kept_raw_and_noted(ingest: Ingest, score: object, value: str) -> None:
-    whole = ingest({"messages": [ASKED, SAID], "feedback": [{"name": "stars", "score": score}]})
+    whole = ingest({"id": "1", "messages": [ASKED, SAID], "feedback": [{"name": "stars", "score": score}]})
     [row] = whole.feedback.to_dicts()
     assert (row["score"], row["value"]) == (None, value)
     assert len(whole.fidelity) == 1
@@ -173,7 +173,7 @@ def test_a_score_out_of_range_is_kept_raw_and_noted(ingest: Ingest, score: objec
         ({"messages": "hi"}, "messages: a text, where a list is wanted"),
         ({"messages": [{"content": "hi"}]}, "messages[0] has no role"),
         ({"prompt": "hi"}, "an object without messages, and without a request and its response"),
-        ({"request": {"input": "hi"}, "response": {}}, "request.messages: nothing, where a list is wanted"),
+        ({"request": {"model": "m"}, "response": {}}, "request.messages: nothing, where a list is wanted"),
         ({"messages": [], "created": "12/31/2024"}, "created: a text written like '99/99/9999'"),
         ({"messages": [], "feedback": ["good"]}, "feedback[0] is a text, not an object"),
         ({"messages": [], "feedback": [{"at": "soon"}]}, "feedback[0]: at: a text written like 'aaaa'"),

@@ -1,0 +1,1 @@
+"""What Langfuse reports: observations and scores."""

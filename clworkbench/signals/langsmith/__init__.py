@@ -1,0 +1,1 @@
+"""What LangSmith reports: runs and feedback."""

@@ -1,0 +1,1 @@
+"""How providers and frameworks write calls and messages, whatever tool reports them."""
