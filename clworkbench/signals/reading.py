@@ -15,7 +15,8 @@ from clworkbench.signals import mapping
 from clworkbench.signals.containers import ROWS_A_CHUNK, Container, Item, container, lines
 from clworkbench.signals.recognise import FORMATS, Detection, Format, checked_format, detect, named
 from clworkbench.signals.rows import BY_CONTENT, Chunk, Fidelity, Rows
-from clworkbench.signals.values import Unreadable, decoded, encoded, kind_of
+from clworkbench.signals.units import read_unit
+from clworkbench.signals.values import Unreadable, decoded, kind_of
 
 __all__ = ["BY_CONTENT", "Chunk", "Detection", "Fidelity", "detect", "read"]
 
@@ -140,8 +141,8 @@ def _read(item: Item, rows: Rows, form: Format) -> None:
             return form.read_raw(item.raw, rows)
         record = item.row if item.raw is None else decoded(item.raw)
         if isinstance(record, list) and record and all(isinstance(one, dict) for one in record):
-            for one in record:  # a line that is a batch
-                _read(item._replace(raw=encoded(one).encode()), rows, form)
+            for at, one in enumerate(record):  # a line that is a batch
+                read_unit(one, rows, form.read, place=f"[{at}]")
             return None
         if not isinstance(record, dict):
             raise Unreadable(f"{kind_of(record)}, not an object")
