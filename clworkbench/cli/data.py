@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clworkbench.workspace import Workspace
 
 MANY = 12
-"""Files of which each still gets a line of its own."""
+"""Files, reasons or kinds of which each still gets a line of its own."""
 
 
 @click.command()
@@ -48,6 +48,8 @@ def ingest(
     if draft_mapping:
         return _draft(paths)
     place = Workspace(workspace)
+    if dry_run and len(paths) > 1:
+        raise click.UsageError("--dry-run shows one file. Look at one after the other.")
     if dry_run:
         return _preview(place, paths[0], source)
     with progress_bar("ingest") as advance:
@@ -70,8 +72,11 @@ def _each_file(report: "IngestReport") -> list[str]:
 def _counts(report: "IngestReport") -> list[str]:
     quarantined = [
         f"  quarantined {n:,}: {why}" + (f" (first: {report.places[why]})" if why in report.places else "")
-        for why, n in report.quarantined_why.most_common(5)
+        for why, n in report.quarantined_why.most_common(MANY)
     ]
+    if (others := len(report.quarantined_why) - MANY) > 0:
+        quarantined.append(f"  quarantined and for {others} reasons more (--json has all)")
+    more = len(report.fidelity) - MANY
     unmatched = [f"  unmatched   {report.unmatched:,} feedback rows: what they are about is not here"]
     return [
         f"{report.records:,} records = {report.new:,} new + {report.known:,} known"
@@ -79,7 +84,12 @@ def _counts(report: "IngestReport") -> list[str]:
         *(f"  skipped     {n:,}: {why}" for why, n in report.skipped_why.items()),
         *quarantined,
         *(f"  redacted    {n:,} {kind}" for kind, n in report.redacted.items()),
-        *(f"  fidelity    {item.count:,}: {item.kind}, e.g. {item.example}" for item in report.fidelity[:8]),
+        *(f"  fidelity    {item.count:,}: {item.kind}, e.g. {item.example}" for item in report.fidelity[:MANY]),
+        *(
+            [f"  fidelity    and {more} kinds more (--json has all)"]
+            if (more := len(report.fidelity) - MANY) > 0
+            else []
+        ),
         *(unmatched if report.unmatched else []),
         "rows added: " + (", ".join(f"{table} {n:,}" for table, n in report.tables.items() if n) or "none"),
     ]

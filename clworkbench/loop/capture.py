@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import SourceError
 from clworkbench.files import sha256_of_beginnings
-from clworkbench.loop.inbox import find_files, find_source
+from clworkbench.loop.inbox import by_source
 from clworkbench.loop.ingest_report import FileReport, IngestReport
 from clworkbench.policy.redaction import redact
 from clworkbench.settings import Source, settings_dict
@@ -47,57 +48,38 @@ def ingest(
         advance: progress, in bytes.
 
     Raises:
-        SourceError: a file named by itself is of no known format, or all of a folder's are; one among others of a
-            folder is left out and reported.
+        SourceError: a file named by itself cannot be read, or none of a folder's can; one among others is left out and
+            reported, and so is the rest of one that is damaged.
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
-    by_source, left_out = _by_source(workspace, given, source)
-    report = IngestReport(", ".join(declared.name for declared, _ in by_source), left_out=left_out)
-    total = sum(file.stat().st_size for _, files in by_source for file in files)
+    sources, left_out = by_source(workspace, given, source)
+    report = IngestReport(", ".join(declared.name for declared, _ in sources), left_out=left_out)
+    total = sum(file.stat().st_size for _, files in sources for file in files)
     done = 0
-    for declared, files in by_source:
+    for declared, files in sources:
         with workspace.lease(f"ingest {declared.name}", "ingest", wait_s=WAIT_S):
             for file in files:
-                read_file = _ingest_file(workspace, file, declared, partial(_advance, advance, done, total, file.name))
+                progress = partial(_advance, advance, done, total, file.name)
+                read_file = _ingest_file(workspace, file, declared, progress)
                 report.add(read_file)
                 report.files.append(read_file)
+                if read_file.damage:
+                    left_out[str(file)] = read_file.damage
                 done += file.stat().st_size
             workspace.sweep("ingest", declared.name)
         if read_until:
             workspace.catalog.note_watermark(declared.name, read_until)
+    if left_out and not report.records:
+        first, found = next(iter(left_out.items()))
+        raise SourceError(f"{first}: {found}")
     if report.tables["feedback"]:
         report.unmatched = _unmatched(workspace, report.batch_ids)
     return report
 
 
-def _by_source(
-    workspace: Workspace, given: Sequence[str | Path], name: str
-) -> tuple[list[tuple[Source, list[Path]]], dict[str, str]]:
-    """The files of each source, and those of folders that are of no known format, with what was found in them."""
-    files: dict[str, list[Path]] = {}
-    sources: dict[str, Source] = {}
-    left_out: dict[str, str] = {}
-    for path in given:
-        for file in find_files([path]):
-            try:
-                source = find_source(workspace.settings, name, file)
-            except SourceError as error:
-                if file == Path(path):
-                    raise
-                left_out[str(file)] = str(error).partition(", which is none")[0].removeprefix(f"{file}: ")
-                continue
-            sources[source.name] = source
-            files.setdefault(source.name, []).append(file)
-    if not files:
-        first, found = next(iter(left_out.items()))
-        raise SourceError(f"{first}: {found}\nNone of the {len(left_out)} files there is of a known format.")
-    return [(sources[source], found) for source, found in files.items()], left_out
-
-
 def preview(workspace: Workspace, path: str | Path, source: str = "auto", *, n: int = 5) -> Chunk:
     """The first records of a file as they would be read and kept; nothing is written."""
-    file = find_files([path])[0]
-    declared = find_source(workspace.settings, source, file)
+    declared, [file, *_] = by_source(workspace, [path], source)[0][0]
     first = next(read(file, declared, workspace.pseudonyms, chunk_bytes=1 << 16))
     kept = _redacted(workspace, first, Counter())
     return Chunk(
@@ -119,7 +101,8 @@ def _ingest_file(workspace: Workspace, file: Path, source: Source, at: Callable[
     """
     shape = {key: value for key, value in settings_dict(source).items() if key != "paths"}
     reading = stable_id(READING_VERSION, shape, workspace.settings.policy.redaction)
-    size = file.stat().st_size
+    found = file.stat()
+    size = found.st_size
     earlier = {int(str(told["bytes"])): (sha256, told) for sha256, told in _shorter(workspace, source, file, reading)}
     hashes = sha256_of_beginnings(file, [size, *earlier])
     sha256 = hashes[size]
@@ -132,8 +115,15 @@ def _ingest_file(workspace: Workspace, file: Path, source: Source, at: Callable[
     start = max((n for n, (was, _) in earlier.items() if n < size and hashes.get(n) == was), default=0)
     if start:
         counts.add_known(earlier[start][1])
-    _ingest_chunks(workspace, file, source, (sha256, reading, start), counts, at)
-    goes_on = BY_CONTENT not in counts.lost and can_grow(file)
+    try:
+        _ingest_chunks(workspace, file, source, Span(sha256, reading, start, size), counts, at)
+    except SourceError as error:
+        counts.damage = str(error).removeprefix(f"{file}: ")
+        return counts
+    if file.stat().st_mtime_ns != found.st_mtime_ns and sha256_of_beginnings(file, [size]).get(size) != sha256:
+        counts.damage = "it was rewritten while it was read. Read it again."
+        return counts
+    goes_on = BY_CONTENT not in counts.lost and can_grow(file, size)
     told = counts.as_dict() | {"bytes": size, "can_grow": goes_on}
     workspace.catalog.note_file(source.name, sha256, reading, str(file.resolve()), told)
     return counts
@@ -145,23 +135,26 @@ def _shorter(workspace: Workspace, source: Source, file: Path, reading: str) -> 
     return [(sha256, told) for sha256, told in before if told.get("can_grow")]
 
 
+class Span(NamedTuple):
+    """Which bytes of a file are read: their hash, how they are read (a hash as well), and where from and to."""
+
+    sha256: str
+    reading: str
+    start: int
+    size: int
+
+
 def _ingest_chunks(
-    workspace: Workspace,
-    file: Path,
-    source: Source,
-    bytes_: tuple[str, str, int],
-    counts: FileReport,
-    at: Callable[[int], None],
+    workspace: Workspace, file: Path, source: Source, span: Span, counts: FileReport, at: Callable[[int], None]
 ) -> None:
-    sha256, reading, start = bytes_
     committed = workspace.catalog.committed()
     known = {table: workspace.tables.keys(table, committed, source.name) for table in INGESTED}
-    for chunk in read_on_cores(file, source, workspace.pseudonyms, start=start):
-        batch_id = stable_id("ingest", source.name, sha256, reading, chunk.start, chunk.stop)
+    for chunk in read_on_cores(file, source, workspace.pseudonyms, start=span.start, stop=span.size):
+        batch_id = stable_id("ingest", source.name, span.sha256, span.reading, chunk.start, chunk.stop)
         if workspace.catalog.is_committed(batch_id):
             counts.add_chunk(chunk, {})
             continue
-        where = {"file": file.name, "sha256": sha256, "start": chunk.start, "stop": chunk.stop}
+        where = {"file": file.name, "sha256": span.sha256, "start": chunk.start, "stop": chunk.stop}
         frames = _redacted(workspace, chunk, counts.redacted)
         fresh = workspace.write_batch(batch_id, "ingest", frames, source=source.name, detail=where, known=known)
         for table, rows in fresh.items():

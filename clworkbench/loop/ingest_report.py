@@ -113,9 +113,14 @@ class Counts:
 
 @dataclass(repr=False)
 class FileReport(Counts):
-    """What became of one file's records, and how it was read: its format, and why that one."""
+    """What became of one file's records, and how it was read: its format, and why that one.
+
+    Attributes:
+        damage: why the rest of it could not be read, where that is so.
+    """
 
     file: str = ""
+    damage: str = ""
     detection: Detection = field(default_factory=lambda: Detection("", ""))
 
     def as_dict(self) -> dict[str, object]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import polars as pl
+
 from clworkbench.display.html import html_table
 from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.model import champion
@@ -77,6 +79,7 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
         return steps
     if not tables["feedback"]:
         steps.append("ingest feedback: without outcomes, corrections or labels there is nothing to learn from")
+    steps += _of_outcomes(workspace)
     if not artefacts["suite"]:
         steps.append("clw suite NAME FILE   (examples that no model trains on: what a release is measured with)")
     if not tables["candidates"]:
@@ -88,6 +91,18 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
     if artefacts["run"] and artefacts["suite"] and not artefacts["gate"]:
         steps.append(f"clw gate {artefacts['run'][-1]}")
     return steps or ["clw cycle   (ingests what is new and goes as far as it can)"]
+
+
+def _of_outcomes(workspace: Workspace) -> list[str]:
+    """Feedback that no outcome rule uses, by name, where answers have no other outcome."""
+    rules = workspace.settings.outcomes
+    used = {name for rule in rules for name in (*rule.negative, *rule.positive, *([rule.score] if rule.score else []))}
+    judging = pl.col("kind").is_in(["outcome", "correction", "rating"]) & ~pl.col("name").is_in(used)
+    named = workspace.scan("feedback").filter(judging).group_by("name").len("n").sort("n", descending=True).collect()
+    if named.is_empty():
+        return []
+    shown = ", ".join(f"{name} ({n:,})" for name, n in named.head(5).iter_rows())
+    return [f"[outcomes] in clw.toml: no rule uses the feedback named {shown}"]
 
 
 def _of_spool(spool: Path) -> list[str]:

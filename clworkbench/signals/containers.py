@@ -4,10 +4,13 @@ import csv
 import gzip
 import io
 import mmap
+import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
@@ -16,7 +19,7 @@ from polars import selectors
 
 from clworkbench.errors import SourceError
 from clworkbench.signals import frames
-from clworkbench.signals.values import sha256_of
+from clworkbench.signals.values import canonical
 
 BOM = b"\xef\xbb\xbf"
 PARQUET = b"PAR1"
@@ -32,7 +35,11 @@ PIECE = 1 << 20
 MOST_UNPACKED, MOST_RATIO = 64 << 20, 200
 """A packed file may become so large, and so many times its size where that is more: a bomb stops there."""
 
+MOST_IN_MEMORY = 128 << 20
+"""Bytes of a JSON document that is held in memory; of a larger one a copy is mapped."""
+
 ROWS_A_CHUNK = 20_000
+ROWS_A_BATCH = 250
 MAX_FIELD = 16 << 20
 Delimiter = Callable[[list[str]], tuple[int, ...]]
 """How well the names of a header suit; the delimiter of a CSV file is the one whose header suits best."""
@@ -47,6 +54,7 @@ class Item(NamedTuple):
         stop: the byte or row after it.
         raw: its JSON, None for the row of a table.
         row: the row of a table.
+        weight: bytes of the row, about.
         fault: why it cannot be read, where it cannot; it has neither `raw` nor `row` then.
         digest: SHA-256 of its bytes, where it has no `raw`.
     """
@@ -58,6 +66,7 @@ class Item(NamedTuple):
     row: dict[str, object] | None = None
     fault: str | None = None
     digest: str = ""
+    weight: int = 0
 
 
 class Container(NamedTuple):
@@ -140,6 +149,7 @@ class Unpacked(io.RawIOBase):
         self._path, self._file, self._most, self._given = path, file, most, 0
         packed_by_gzip = mark.startswith(GZIP)
         self._inner = gzip.GzipFile(fileobj=file) if packed_by_gzip else pa.CompressedInputStream(file, "zstd")
+        self._read = self._inner.read1 if packed_by_gzip else self._inner.read  # read1 gives what came before a damage
 
     def readable(self) -> bool:
         """True: it is there to be read."""
@@ -148,8 +158,8 @@ class Unpacked(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fills the buffer with what comes next."""
         try:
-            piece = self._inner.read(len(buffer))
-        except (OSError, EOFError) as error:
+            piece = self._read(len(buffer))
+        except (OSError, EOFError, zlib.error) as error:
             raise SourceError(
                 f"{self._path}: packed, and damaged after {self._given:,} bytes of what it holds ({error}).\n"
                 "Was it copied whole? Get it again."
@@ -198,7 +208,7 @@ def _is_document(start: bytes) -> bool:
     first, ended, rest = start.partition(b"\n")
     following = rest.lstrip()
     if start.startswith(b"["):
-        return not following.startswith(b"[") or _is_open(first)
+        return not following or _is_open(first)
     goes_on = bool(ended and following) and not following.startswith(b"{")
     return start.startswith(b"{") and goes_on and _is_open(first)
 
@@ -218,11 +228,12 @@ def lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Item]
         if start:
             file.seek(start)
         offset = start
-        while (stop is None or offset < stop) and (line := file.readline(LONGEST_RECORD + 1)):
+        most = LONGEST_RECORD + 1
+        while line := file.readline(most if stop is None else min(most, stop - offset)):
             at, offset = offset, offset + len(line)
             if len(line) > LONGEST_RECORD and not line.endswith(b"\n"):
                 hashed = sha256(line)
-                while piece := file.readline(PIECE):
+                while piece := file.readline(PIECE if stop is None else min(PIECE, stop - offset)):
                     offset += len(piece)
                     hashed.update(piece)
                     if piece.endswith(b"\n"):
@@ -249,30 +260,37 @@ def _frames(path: Path, read_frames: frames.Reader) -> Iterator[Item]:
 
 def _document(path: Path) -> Iterator[Item]:
     """The elements of a JSON list, or the one object that the file is."""
-    with opened(path) as file:
-        held: mmap.mmap | bytes
-        if isinstance(file, io.BufferedReader) and not isinstance(file.raw, Unpacked):
-            held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        else:
-            held = file.read()
-    view = memoryview(held)
-    view = view[len(BOM) :] if view[: len(BOM)] == BOM else view
+    whole = memoryview(_held(path))
+    view = whole[len(BOM) :] if whole[: len(BOM)] == BOM else whole
     try:
         if bytes(view[:PIECE]).lstrip().startswith(b"["):
             pieces = msgspec.json.decode(view, type=list[msgspec.Raw])
         else:
             pieces = [msgspec.json.decode(view, type=msgspec.Raw)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(
             f"{path}: one JSON value, and not a valid one ({error}).\nIs the file whole? Write or download it again."
         ) from error
     for piece in pieces:
-        offset = _place(view, piece)
+        offset = _place(whole, piece)
         length = memoryview(piece).nbytes
         if length > LONGEST_RECORD:
             yield _too_long("record", offset, length, offset + length, sha256(piece).hexdigest())
         else:
             yield Item(offset, length, offset + length, bytes(piece).strip())
+
+
+def _held(path: Path) -> mmap.mmap | bytes:
+    """A file's bytes: in memory, or, where they are many, in a copy of our own that nobody writes while it is read."""
+    with opened(path) as file:
+        held = file.read(MOST_IN_MEMORY)
+        if len(held) < MOST_IN_MEMORY:
+            return held
+        with TemporaryFile() as copy:
+            copy.write(held)
+            shutil.copyfileobj(file, copy, PIECE)
+            copy.flush()
+            return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _place(view: memoryview, piece: msgspec.Raw) -> int:
@@ -289,8 +307,8 @@ def _parquet(path: Path) -> Iterator[Item]:
 
     try:
         with pq.ParquetFile(path) as file:
-            yield from _rows(file.iter_batches(batch_size=ROWS_A_CHUNK))
-    except (pa.ArrowInvalid, OSError) as error:
+            yield from _rows(file.iter_batches(batch_size=ROWS_A_BATCH))
+    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"{path}: not a Parquet file that can be read ({error}). Write it again.") from error
 
 
@@ -305,7 +323,7 @@ def _arrow(path: Path) -> Iterator[Item]:
                 yield from _rows(reader.get_batch(at) for at in range(reader.num_record_batches))
             else:
                 yield from _rows(pa.ipc.open_stream(source))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"{path}: not an Arrow file that can be read ({error}). Write it again.") from error
 
 
@@ -314,7 +332,8 @@ def _rows(batches: Iterable[object]) -> Iterator[Item]:
     for batch in batches:
         frame = cast(pl.DataFrame, pl.from_arrow(batch)).with_columns(selectors.decimal().cast(pl.Float64))
         for row in frame.iter_rows(named=True):
-            yield Item(at, 1, at + 1, row=row, digest=sha256_of(row))
+            said = canonical(row)
+            yield Item(at, 1, at + 1, row=row, digest=sha256(said).hexdigest(), weight=len(said))
             at += 1
 
 
@@ -343,16 +362,16 @@ def _csv(path: Path, skip_lines: int, suits: Delimiter) -> Iterator[Item]:
     with opened(path) as file:
         for _ in islice(file, skip_lines):
             pass
-        first = file.readline().removeprefix(BOM)
+        first = file.readline(MAX_FIELD).removeprefix(BOM)
         text = first.decode("utf-8", "replace")
-        delimiter = max(",;\t|", key=lambda mark: suits(next(csv.reader([text], delimiter=mark), [])))
         tap = Tap(_after(first, file))
-        reader = csv.reader(tap, delimiter=delimiter, strict=True)
         try:
+            delimiter = max(",;\t|", key=lambda mark: suits(next(csv.reader([text], delimiter=mark), [])))
+            reader = csv.reader(tap, delimiter=delimiter, strict=True)
             header = next(reader, [])
         except csv.Error as error:
             raise SourceError(f"{path}: the header cannot be read ({error}). Is skip_lines right?") from error
-        if twice := sorted({name for name in header if header.count(name) > 1}):
+        if twice := sorted({name for name in header if name and header.count(name) > 1}):
             raise SourceError(f"{path}: more than one column is named {twice[0]!r}. Rename one in the file.")
         tap.row()
         yield from _csv_rows(reader, tap, header)
@@ -360,7 +379,8 @@ def _csv(path: Path, skip_lines: int, suits: Delimiter) -> Iterator[Item]:
 
 def _after(first: bytes, file: BinaryIO) -> Iterator[bytes]:
     yield first
-    yield from file
+    while line := file.readline(MAX_FIELD):
+        yield line
 
 
 def _csv_rows(reader: Iterator[list[str]], tap: Tap, header: list[str]) -> Iterator[Item]:
@@ -379,7 +399,7 @@ def _csv_rows(reader: Iterator[list[str]], tap: Tap, header: list[str]) -> Itera
             continue
         fault = fault or _fault(fields, raw, header)
         row: dict[str, object] | None = None if fault else dict(zip(header, fields, strict=True))
-        yield Item(at, 1, at + 1, row=row, fault=fault, digest=sha256(raw).hexdigest())
+        yield Item(at, 1, at + 1, row=row, fault=fault, digest=sha256(raw).hexdigest(), weight=len(raw))
         at += 1
 
 

@@ -33,7 +33,13 @@ class Work(NamedTuple):
 
 
 def read_on_cores(
-    path: Path, source: Source, pseudonyms: Pseudonyms, *, start: int = 0, cores: int | None = None
+    path: Path,
+    source: Source,
+    pseudonyms: Pseudonyms,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    cores: int | None = None,
 ) -> Iterator[Chunk]:
     """Reads a file as `reading.read` does, on all cores where it is large and can be cut.
 
@@ -45,20 +51,17 @@ def read_on_cores(
         source: how it is read.
         pseudonyms: makes ids and user keys.
         start: where an earlier reading ended.
+        stop: where this one ends.
         cores: how many; those of the machine when None.
     """
-    cores = cores or os.cpu_count() or 1
+    cores = cores or _cores()
     form = recognised(path, source).format
-    if (
-        cores < 2
-        or path.stat().st_size - start < WORTH_IT
-        or form not in FORMAT_NAMES
-        or not container(path).can_be_cut
-    ):
-        yield from read(path, source, pseudonyms, chunk_bytes=STEP, start=start)
+    end = path.stat().st_size if stop is None else stop
+    if cores < 2 or end - start < WORTH_IT or form not in FORMAT_NAMES or not container(path).can_be_cut:
+        yield from read(path, source, pseudonyms, chunk_bytes=STEP, start=start, stop=stop)
         return
     told = source if form == "mapping" else msgspec.structs.replace(source, format=form)
-    ranges = list(_ranges(path, start))
+    ranges = list(_ranges(path, start, end))
     with ExitStack() as ended:
         outputs = []
         for number in range(cores):
@@ -77,13 +80,18 @@ def read_on_cores(
             start = chunk.stop
         else:
             return
-    yield from read(path, source, pseudonyms, chunk_bytes=STEP, start=start)
+    yield from read(path, source, pseudonyms, chunk_bytes=STEP, start=start, stop=stop)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _started() -> subprocess.Popen[bytes]:
     """A Python that reads its work from its input and writes chunks to its output as they are taken."""
     one_thread = os.environ | {"POLARS_MAX_THREADS": "1"}
-    command = [sys.executable, "-m", "clworkbench.signals.cores"]
+    command = [sys.executable, "-P", "-m", "clworkbench.signals.cores"]  # -P: no modules from the folder at hand
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=one_thread)
 
 
@@ -99,15 +107,14 @@ def _received(output: IO[bytes]) -> Chunk | None:
     return found
 
 
-def _ranges(path: Path, start: int) -> Iterator[tuple[int, int]]:
+def _ranges(path: Path, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where chunks begin and end: each ends with the line in which it has reached a multiple of `STEP`."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        while start < size:
+        while start < end:
             file.seek((start // STEP + 1) * STEP - 1)
             while (piece := file.readline(PIECE)) and not piece.endswith(b"\n"):
                 pass
-            stop = min(file.tell(), size)
+            stop = min(file.tell(), end)
             yield start, stop
             start = stop
 

@@ -8,6 +8,8 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from clworkbench.errors import SourceError
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.settings import Scalar, Source
@@ -81,6 +83,21 @@ FEEDBACK = {
     "at": ("at", *TIME, "reopened_at", "rated_at"),
 }
 """For each field the names under which tables have it, the likeliest first."""
+
+WORDS = {
+    "id": ("ticket", "id", "number", "no"),
+    "target": ("ticket", "target"),
+    "started_at": ("at", "ts", "time", "date", "timestamp", "datetime"),
+    "at": ("at", "ts", "time", "date", "timestamp", "datetime"),
+    "user": ("customer", "user", "email", "visitor", "client"),
+    "actor": ("by", "agent", "reviewer", "annotator"),
+    "input": ("question", "prompt", "query", "narrative", "complaint"),
+    "output": ("answer", "reply", "response", "completion"),
+    "improvement": ("fix", "corrected", "correction", "edited"),
+}
+"""Words that a name may hold beside others, where no column has a name of those above."""
+LIKE_TEXT = 30
+"""Characters of a column's values, in the mean, from which it may be what somebody wrote."""
 
 ABOUT_ANSWERS = ("score", "improvement")
 TIMES, NUMBERS, SHARES = ("started_at", "at"), ("latency_ms", "cost_usd", "score"), ("confidence", "propensity")
@@ -158,26 +175,28 @@ def draft_mapping(path: str | Path) -> Draft:
     columns = _columns(records)
     name = re.sub(r"\W+", "_", path.name.partition(".")[0]).strip("_").lower() or "table"
     source = _guessed(columns, name, path)
-    if not source.columns or (
-        source.record == "interaction" and not {"input", "output"} & set(source.columns.values())
-    ):
-        raise SourceError(
-            f"{path}: none of the columns {', '.join(repr(c.name) for c in columns[:40])} is named like an input, an "
-            "output or feedback.\nWrite the mapping by hand: docs/sources.md lists the fields."
-        )
+    if source.record == "interaction" and not {"input", "output"} & set(source.columns.values()):
+        source = _with_longest(source, columns, path)
     read_, quarantined = _tried(path, source, len(records))
     return Draft(source, columns, read_, quarantined)
 
 
 def _first_records(path: Path) -> list[Row]:
     records: list[Row] = []
+    faults = 0
     for item in islice(container(path).items(), LOOKED_AT):
+        faults += item.fault is not None
         try:
             record = item.row if item.raw is None else decoded(item.raw)
         except (Unreadable, RecursionError):
             continue
         if isinstance(record, dict):
             records.append(record)
+    if faults and faults >= len(records) / 2:
+        raise SourceError(
+            f"{path}: {faults} of the first {faults + len(records)} rows do not fit under its first line.\n"
+            "Does the header stand further down? Remove what is above it, or write the mapping by hand, with skip_lines."
+        )
     if not records:
         raise SourceError(f"{path}: no records with named columns to guess from.")
     return records
@@ -226,6 +245,9 @@ def _matched(columns: Sequence[Column], names: Mapping[str, tuple[str, ...]]) ->
         for place, column in enumerate(columns):
             whole, last = _plain(column.name), _plain(column.name.rpartition(".")[2])
             rank = next((at for at, word in enumerate(known) if word in (whole, last)), None)
+            if rank is None:
+                parts = last.split("_")
+                rank = next((100 + at for at, word in enumerate(WORDS.get(field, ())) if word in parts), None)
             if rank is not None and column.values and _fits(field, column):
                 candidates.append((rank, last != whole, place, column.name, field))
     found: dict[str, str] = {}
@@ -233,6 +255,23 @@ def _matched(columns: Sequence[Column], names: Mapping[str, tuple[str, ...]]) ->
         if column_name not in found and field not in found.values():
             found[column_name] = field
     return {column.name: found[column.name] for column in columns if column.name in found}
+
+
+def _with_longest(source: Source, columns: Sequence[Column], path: Path) -> Source:
+    """The source with the longest texts as its input."""
+    longest = max((c for c in columns if c.name not in source.columns), key=_mean_length, default=None)
+    if longest is None or _mean_length(longest) < LIKE_TEXT:
+        raise SourceError(
+            f"{path}: none of the columns {', '.join(repr(c.name) for c in columns[:40])} is named like an input, an "
+            "output or feedback, and none holds long texts.\n"
+            "Write the mapping by hand: docs/sources.md lists the fields."
+        )
+    return msgspec.structs.replace(source, columns={**source.columns, longest.name: "input"})
+
+
+def _mean_length(column: Column) -> float:
+    texts = [value for value in column.values if isinstance(value, str)]
+    return sum(map(len, texts)) / len(texts) if texts else 0.0
 
 
 def _plain(name: str) -> str:

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from itertools import islice
-from os import SEEK_END
 from pathlib import Path
 
+from clworkbench.errors import SourceError
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.settings import Source
 from clworkbench.signals import mapping
@@ -21,8 +21,18 @@ from clworkbench.signals.values import Unreadable, decoded, kind_of
 __all__ = ["BY_CONTENT", "Chunk", "Detection", "Fidelity", "detect", "read"]
 
 
+HEAVIEST = 32 << 20
+"""Bytes of rows of a table after which a chunk ends."""
+
+
 def read(
-    path: Path, source: Source, pseudonyms: Pseudonyms, *, chunk_bytes: int = 32 << 20, start: int = 0
+    path: Path,
+    source: Source,
+    pseudonyms: Pseudonyms,
+    *,
+    chunk_bytes: int = 32 << 20,
+    start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[Chunk]:
     """Reads a file in chunks that are the same each time it is read.
 
@@ -34,6 +44,7 @@ def read(
         chunk_bytes: a chunk ends with the record in which it has reached a multiple of this; in a table, of
             `ROWS_A_CHUNK` rows.
         start: where an earlier reading of a file of lines ended (`can_grow`): what stands before is passed over.
+        stop: where the reading of a file of lines ends, though more may have been written since.
 
     Raises:
         SettingsError: an unknown format, or a mapping that means nothing.
@@ -42,7 +53,7 @@ def read(
     form, holds = _looked_at(path, source)
     rows = Rows(source, pseudonyms, path.as_posix())
     step = ROWS_A_CHUNK if holds.is_table else chunk_bytes
-    items = lines(path, start) if start else holds.items()
+    items = lines(path, start, stop) if holds.can_be_cut else holds.items()
     return _chunks(items, rows, partial(_read, form=form), step, start)
 
 
@@ -90,16 +101,18 @@ def recognised(path: Path, source: Source) -> Detection:
     name = checked_format(source.format)
     if name == "mapping" or (name == "auto" and source.columns):
         return Detection("mapping", f"source {source.name} in clw.toml maps its columns")
-    return detect(path) if name == "auto" else named(path, name)
+    if name == "auto":
+        return detect(path, skip_lines=source.skip_lines)
+    return named(path, name, skip_lines=source.skip_lines)
 
 
-def can_grow(path: Path) -> bool:
-    """Whether more of this file could be written at its end: plain lines, the last of them ended."""
+def can_grow(path: Path, size: int) -> bool:
+    """Whether more could be written after these bytes of a file: plain lines, the last of them ended."""
     if not container(path).can_be_cut:
         return False
     with path.open("rb") as file:
-        file.seek(-1, SEEK_END)
-        return file.read() == b"\n"
+        file.seek(size - 1)
+        return file.read(1) == b"\n"
 
 
 def _first_keys(holds: Container) -> list[str]:
@@ -120,15 +133,20 @@ def _first_keys(holds: Container) -> list[str]:
 def _chunks(
     items: Iterator[Item], rows: Rows, read_item: Callable[[Item, Rows], None], step: int, start: int
 ) -> Iterator[Chunk]:
-    stop = start
+    stop, weight = start, 0
     with rare_collections():
-        for item in items:
-            rows.at(item.offset, item.length)
-            read_item(item, rows)
-            stop = item.stop
-            if stop // step > start // step:
+        try:
+            for item in items:
+                rows.at(item.offset, item.length)
+                read_item(item, rows)
+                stop, weight = item.stop, weight + item.weight
+                if stop // step > start // step or weight > HEAVIEST:
+                    yield rows.chunk(start, stop)
+                    start, weight = stop, 0
+        except SourceError:
+            if rows.records:  # what came before the damage counts
                 yield rows.chunk(start, stop)
-                start = stop
+            raise
         if rows.records or not stop:
             yield rows.chunk(start, stop)
 

@@ -81,26 +81,26 @@ def checked_format(name: str) -> str:
     raise SettingsError(f"no format {name!r}.{hint}\nFormats: {', '.join(NAMES)}.")
 
 
-def detect(path: Path) -> Detection:
+def detect(path: Path, *, skip_lines: int = 0) -> Detection:
     """Which format a file is in, by its first records.
 
     Raises: SourceError for a folder, an empty file or one of no known format, with what was found and the way out.
     """
-    found = _looked_into(path, FORMATS)
+    found = _looked_into(path, FORMATS, skip_lines)
     if isinstance(found, Detection):
         return found
     raise SourceError(_unknown(path, found))
 
 
-def named(path: Path, name: str) -> Detection:
+def named(path: Path, name: str, *, skip_lines: int = 0) -> Detection:
     """The format `name`, and what in the file speaks for it; raises SourceError for a file that cannot be read."""
-    found = _looked_into(path, {name: FORMATS[name]})
+    found = _looked_into(path, {name: FORMATS[name]}, skip_lines)
     return found if isinstance(found, Detection) else Detection(name, f"it was said so; what is there: {found}")
 
 
-def _looked_into(path: Path, formats: Mapping[str, Format]) -> Detection | str:
+def _looked_into(path: Path, formats: Mapping[str, Format], skip_lines: int) -> Detection | str:
     """The first of these formats that a file's first records have, or what they are instead."""
-    holds = container(path)
+    holds = container(path, skip_lines=skip_lines)
     found = None
     for item in islice(holds.items(), LOOKED_AT):
         try:
@@ -141,6 +141,6 @@ def _keys(record: Row, holds: Container) -> str:
 def _unknown(path: Path, found: str) -> str:
     return (
         f"{path}: {found}, which is none of the formats {', '.join(FORMATS)}.\n"
-        'If its columns can be mapped, declare it in clw.toml: a source with format = "mapping" and '
-        'columns = { "<column>" = "<field>" }. If it is one of these formats nevertheless, name it.'
+        'If it is a table of your own, `clw ingest --draft-mapping FILE` proposes a source with format = "mapping" for '
+        "clw.toml. If it is one of these formats nevertheless, name it with --source."
     )

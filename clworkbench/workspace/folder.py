@@ -114,17 +114,19 @@ class Workspace:
 
     # tables
 
-    def scan(self, table: str, *, as_of: datetime | None = None) -> pl.LazyFrame:
+    def scan(self, table: str, *, as_of: datetime | str | None = None) -> pl.LazyFrame:
         """The rows of a table that count, with `seq` (commit order); with `as_of`, as committed by then.
+
+        A record that was reported again with other content has a row for each version; `signals` takes the latest.
 
         Raises:
             WorkspaceError: there is no such table.
         """
         if table not in KEYS:
             raise WorkspaceError(f"no table {table!r}. There: {', '.join(KEYS)}.")
-        return self.tables.scan(table, self.catalog.committed(as_of))
+        return self.tables.scan(table, self.catalog.committed(None if as_of is None else as_moment(as_of)))
 
-    def read(self, table: str, *, as_of: datetime | None = None) -> pl.DataFrame:
+    def read(self, table: str, *, as_of: datetime | str | None = None) -> pl.DataFrame:
         """`scan`, collected."""
         return self.scan(table, as_of=as_of).collect()
 

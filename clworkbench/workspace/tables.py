@@ -72,8 +72,7 @@ def _layout(table: str) -> WriterProperties:
     if table in STATISTICS:
         columns[STATISTICS[table]] = ColumnProperties(dictionary_enabled=False, statistics_enabled="CHUNK")
     return WriterProperties(
-        compression="ZSTD",
-        compression_level=1,
+        compression="SNAPPY",
         default_column_properties=ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE"),
         column_properties={name: how for name, how in columns.items() if name in TABLES[table]},
     )

@@ -1,6 +1,5 @@
 """Ratios in one run: ingest against DuckDB, re-ingest against ingest, memory at ten times the input, redaction."""
 
-import json
 import os
 import resource
 import subprocess
@@ -13,39 +12,51 @@ import pytest
 
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.policy.redaction import redact_text
+from tests.bench.otlp_traffic import write_traffic
 
 pytestmark = pytest.mark.slow
 
-INGEST = (
-    "import resource, sys; from clworkbench.loop.capture import ingest; from clworkbench.workspace import Workspace\n"
-    "ingest(Workspace(sys.argv[1]), [sys.argv[2]], 'otlp')\n"
-    "used = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
+USED = (
+    "used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
+    "print(sum(one.ru_utime + one.ru_stime for one in used), max(one.ru_maxrss for one in used))"
 )
+INGEST = (
+    "import os, resource, sys; os.cpu_count = lambda: int(os.environ['CORES'])\n"
+    "from clworkbench.loop.capture import ingest; from clworkbench.workspace import Workspace\n"
+    "ingest(Workspace(sys.argv[1]), [sys.argv[2]], 'otlp')\n" + USED
+)
+STAGES = """
+import time; began = time.process_time()
+import sys; from pathlib import Path
+from clworkbench.files import sha256_file; from clworkbench.loop import capture; from clworkbench.settings import Source
+from clworkbench.signals.containers import lines; from clworkbench.signals.otlp import requests
+from clworkbench.signals.reading import read; from clworkbench.workspace import Workspace
+stages, file = {"start Python and import": time.process_time() - began}, Path(sys.argv[2])
+workspace = Workspace(sys.argv[1])
+def timed(what, work):
+    began = time.process_time(); found = work(); stages[what] = time.process_time() - began
+    return found
+timed("hash the file", lambda: sha256_file(file))
+origins = requests.Origins(lambda value: value)
+timed("decode the JSON", lambda: [None for item in lines(file) if requests.spans(item.raw, origins) is None])
+source = Source("otlp", format="otlp")
+chunks = timed("read it into frames", lambda: list(read(file, source, workspace.pseudonyms)))
+stages["read it into frames"] -= stages["decode the JSON"]
+known = {"interactions": chunks[0].interactions.select("interaction_id", "raw_sha256").clear()}
+def write(at, chunk):
+    workspace.write_batch(str(at), "ingest", {"interactions": chunk.interactions}, known=known)
+timed("write the tables", lambda: [write(at, chunk) for at, chunk in enumerate(chunks)])
+for what, seconds in stages.items(): print(f"{what}: {seconds:.2f}", file=sys.stderr)
+print(sum(stages.values()), 0)
+"""
 DUCKDB = (
     "import duckdb, resource, sys; db = duckdb.connect(); db.execute('set threads = 1')\n"
     "db.execute(f\"copy (select * from read_json('{sys.argv[2]}', format='newline_delimited')) to '{sys.argv[1]}'\")\n"
-    "used = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
+    + USED
 )
-
-
-def span(number: int) -> dict[str, object]:
-    said = json.dumps([{"role": "user", "parts": [{"type": "text", "content": f"Question {number} " + "why " * 60}]}])
-    answer = json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "because " * 80}]}])
-    texts = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": said, "gen_ai.output.messages": answer}
-    attributes = [{"key": key, "value": {"stringValue": value}} for key, value in texts.items()]
-    attributes.append({"key": "gen_ai.usage.output_tokens", "value": {"intValue": str(number % 500)}})
-    ids = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "chat", "kind": 3}
-    times = {
-        "startTimeUnixNano": str(1_776_000_000_000_000_000 + number),
-        "endTimeUnixNano": str(1_776_000_001_000_000_000),
-    }
-    return {"resourceSpans": [{"resource": {}, "scopeSpans": [{"spans": [ids | times | {"attributes": attributes}]}]}]}
-
-
-def traces(path: Path, n: int) -> Path:
-    with path.open("w") as file:
-        file.writelines(json.dumps(span(number)) + "\n" for number in range(n))
-    return path
+MB = int(os.environ.get("BENCH_MB", "200"))
+REPEATS = 3
+"""The least of several runs counts: on a shared machine all else is somebody else's work."""
 
 
 def used(code: str, place: Path, file: Path, environment: dict[str, str]) -> tuple[float, int]:
@@ -53,7 +64,8 @@ def used(code: str, place: Path, file: Path, environment: dict[str, str]) -> tup
     ran = subprocess.run(
         [sys.executable, "-c", code, str(place), str(file)], env=environment, capture_output=True, text=True, check=True
     )
-    seconds, peak = ran.stdout.split()
+    print(ran.stderr, end="")
+    seconds, peak = ran.stdout.split()[-2:]
     return float(seconds), int(peak)
 
 
@@ -66,33 +78,40 @@ def new_workspace(place: Path, environment: dict[str, str]) -> Path:
 
 @pytest.fixture
 def environment(tmp_path) -> dict[str, str]:
-    one = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "CLW_CONFIG": str(tmp_path / "config")}
-    return os.environ | one
+    threads = dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CORES"), "1")
+    return os.environ | threads | {"CLW_CONFIG": str(tmp_path / "config")}
 
 
 def test_ingest_against_duckdb_and_a_known_file_against_a_new_one(tmp_path, environment):
-    file = traces(tmp_path / "a.jsonl", 60_000)
-    mb = file.stat().st_size / 1e6
-    ours, peak = used(INGEST, new_workspace(tmp_path / "w", environment), file, environment)
-    theirs, _ = used(DUCKDB, tmp_path / "out.parquet", file, environment)
+    file = write_traffic(tmp_path / "traces.jsonl", MB * 10**6)
+    ours, theirs = [], []
+    for number in range(REPEATS):
+        place = new_workspace(tmp_path / f"w{number}", environment)
+        ours.append(used(INGEST, place, file, environment))
+        theirs.append(used(DUCKDB, tmp_path / "out.parquet", file, environment))
+    (best, peak), (their_best, their_peak) = min(ours), min(theirs)
     began = time.monotonic()
-    again, _ = used(INGEST, tmp_path / "w", file, environment)
+    again, _ = used(INGEST, place, file, environment)
     wall = time.monotonic() - began
-    print(f"\n{mb:.0f} MB of OTLP: {ours:.1f} CPU s, DuckDB {theirs:.1f}, ratio {ours / theirs:.2f}")
-    print(f"peak {peak / 1024:.0f} MB")
+    both, _ = used(INGEST, new_workspace(tmp_path / "w", environment), file, environment | {"CORES": "2"})
+    print(f"\n{MB} MB of OTLP: {best:.1f} CPU s, DuckDB {their_best:.1f}, ratio {best / their_best:.2f}")
+    print(f"on two cores {both:.1f} CPU s; peak {peak / 1024:.0f} MB, DuckDB {their_peak / 1024:.0f}")
     print(f"the same file again: {again:.2f} CPU s, {wall:.2f} s with the start of Python")
-    assert ours / theirs < 8  # where it stands; the target of 1.5 is still ahead
-    assert again < ours / 4
+    used(STAGES, new_workspace(tmp_path / "stages", environment), file, environment)
+    assert best / their_best < 2.5  # where it stands; the target of 1.5 is still ahead
+    assert again < best / 4
 
 
 def test_memory_is_flat(tmp_path, environment):
     peaks = []
-    for number, n in enumerate((20_000, 200_000)):
-        file = traces(tmp_path / f"{n}.jsonl", n)
-        peaks.append(used(INGEST, new_workspace(tmp_path / f"w{number}", environment), file, environment)[1])
+    for n_bytes in (10**8, 10**9):
+        file = write_traffic(tmp_path / "traces.jsonl", n_bytes)
+        place = new_workspace(tmp_path / f"w{n_bytes}", environment)
+        peaks.append(max(used(INGEST, place, file, environment | {"CORES": cores})[1] for cores in "12"))
         file.unlink()
     print(f"\npeak {peaks[0] / 1024:.0f} MB; with ten times the input {peaks[1] / 1024:.0f} MB")
     assert peaks[1] < 1024**2
+    assert peaks[1] < 1.6 * peaks[0]  # the target is 1.2: the keys of the rows known so far grow
 
 
 def test_redaction_in_characters_a_cpu_second():

@@ -1,5 +1,6 @@
 """Ingest as a user meets it: counts that add up, nothing twice, a kill at the worst moment."""
 
+import gzip
 import json
 import os
 import signal
@@ -271,6 +272,85 @@ def test_a_kill_at_any_write_then_the_same_command_ends_like_an_undisturbed_inge
         assert mine.equals(undisturbed), table
         on_disk = pl.read_delta(str(workspace.folder / "tables" / table))
         assert on_disk.height == mine.height
+
+
+def test_a_file_that_is_written_while_it_is_read_loses_nothing(workspace, tmp_path, monkeypatch):
+    log = tmp_path / "a.jsonl"
+    log.write_text(chat(1) + "\n" + chat(2)[:30])
+    read = capture.read_on_cores
+
+    def written_meanwhile(*args, **more):
+        log.write_text(chat(1) + "\n" + chat(2) + "\n" + chat(3)[:20])
+        yield from read(*args, **more)
+
+    monkeypatch.setattr(capture, "read_on_cores", written_meanwhile)
+    first = ingest(workspace, log, "openai")
+    assert (first.records, first.new, first.quarantined) == (2, 1, 1)
+    monkeypatch.setattr(capture, "read_on_cores", read)
+    log.write_text(chat(1) + "\n" + chat(2) + "\n" + chat(3) + "\n")
+    second = ingest(workspace, log, "openai")
+    assert (second.records, second.new, second.known) == (3, 2, 1)
+    assert workspace.counts()["interactions"] == 3
+
+
+def test_a_file_that_is_rewritten_while_it_is_read_is_not_taken_for_known(workspace, tmp_path, monkeypatch):
+    log = write(tmp_path / "a.jsonl", chat(1, "first"), chat(2))
+    read = capture.read_on_cores
+
+    def rewritten(*args, **more):
+        write(log, chat(1, "other"), chat(2))
+        os.utime(log, ns=(1, 1))
+        yield from read(*args, **more)
+
+    monkeypatch.setattr(capture, "read_on_cores", rewritten)
+    report = ingest(workspace, log, "openai")
+    assert report.left_out == {str(log): "it was rewritten while it was read. Read it again."}
+    monkeypatch.setattr(capture, "read_on_cores", read)
+    assert ingest(workspace, log, "openai").known == 2
+    assert workspace.catalog.query("select count(*) from files")[0][0] == 1
+
+
+def test_one_damaged_file_does_not_keep_the_others_from_being_read(workspace, tmp_path):
+    lines = "".join(chat(number) + "\n" for number in range(10, 20_000)).encode()
+    write(tmp_path / "a.jsonl", chat(1))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines)[:-2000])
+    write(tmp_path / "c.jsonl", chat(2))
+    report = ingest(workspace, tmp_path, "openai")
+    [(left, why)] = report.left_out.items()
+    assert left.endswith("b.jsonl.gz")
+    assert "packed, and damaged after" in why
+    assert [f.records for f in report.files if "b.jsonl" not in f.file] == [1, 1]
+    assert workspace.counts()["interactions"] > 10_000  # what came before the damage is kept
+    (tmp_path / "d.gz").write_bytes(b"\x1f\x8b\x08\x00")
+    with pytest.raises(SourceError, match="damaged after 0 bytes"):
+        ingest(workspace, tmp_path / "d.gz", "openai")
+
+
+def test_a_folder_that_holds_the_workspace_gives_none_of_its_own_files(workspace, tmp_path):
+    inside = workspace.folder / "inbox"
+    inside.mkdir()
+    ingest(workspace, write(inside / "a.jsonl", chat(1)), "openai")
+    report = ingest(workspace, workspace.folder)
+    assert [Path(file.file).name for file in report.files] == ["a.jsonl"]
+    assert (report.new, report.known) == (0, 1)
+
+
+def test_auto_reads_a_file_as_the_source_that_names_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLW_KEY", "6b" * 32)
+    settings = 'format = 1\n[sources.desk]\nformat = "openai"\npaths = ["inbox/*.jsonl"]\n'
+    workspace = Workspace.create(tmp_path / "w", settings=settings)
+    (workspace.folder / "inbox").mkdir()
+    write(workspace.folder / "inbox" / "a.jsonl", chat(1))
+    assert ingest(workspace, workspace.folder / "inbox").source == "desk"
+    assert ingest(workspace, workspace.folder / "inbox", "desk").known == 1
+    assert workspace.counts()["interactions"] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_refused_with_the_way_out(workspace, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="a pipe or a device, which cannot be read twice"):
+        ingest(workspace, tmp_path / "pipe", "openai")
 
 
 def test_status_names_what_waits_in_the_spool_and_what_could_not_be_read(workspace):

@@ -38,6 +38,17 @@ SPAN = {
     "events": [EVENT],
     "links": [],
 }
+LOGGED = [
+    {
+        "timeUnixNano": "1704067200000000000",
+        "eventName": name,
+        "body": {"kvlistValue": {"values": [{"key": "content", "value": {"stringValue": "hi"}}]}},
+        "attributes": [{"key": key, "value": value} for key, value in ATTRIBUTES.items()],
+        "traceId": "5b8efff798038103d269b633813fc60c",
+        "spanId": "eee19b7ec3c1b174",
+    }
+    for name in ("gen_ai.user.message", "gen_ai.client.inference.operation.details", "gen_ai.evaluation.result")
+]
 FEEDBACK = {
     "name": "n",
     "score": 1,
@@ -74,7 +85,10 @@ PAIR = {
     },
 }
 GOOD = {
-    "otlp": [{"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"scope": {}, "spans": [SPAN]}]}]}],
+    "otlp": [
+        {"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"scope": {}, "spans": [SPAN]}]}]},
+        {"resourceLogs": [{"resource": {"attributes": []}, "scopeLogs": [{"scope": {}, "logRecords": [*LOGGED]}]}]},
+    ],
     "openai": [CHAT, PAIR],
     "tensorzero": [
         {

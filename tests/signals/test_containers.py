@@ -9,7 +9,7 @@ import pytest
 
 from clworkbench.errors import SourceError
 from clworkbench.settings import Source
-from clworkbench.signals import containers
+from clworkbench.signals import containers, reading
 from clworkbench.signals.containers import container
 from tests.signals.whole import read_whole
 
@@ -106,6 +106,51 @@ def test_a_csv_file_of_a_known_format_needs_no_mapping(tmp_path: Path) -> None:
     rows = [{"id": chat["id"], "messages": json.dumps(chat["messages"])} for chat in CHATS]
     pl.DataFrame(rows).write_csv(tmp_path / "rows.csv", separator=";")
     assert ids(tmp_path / "rows.csv") == ["0", "1", "2"]
+
+
+def test_a_list_too_deep_to_be_read_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_bytes(b"[" * 200_000)
+    with pytest.raises(SourceError, match="one JSON value, and not a valid one"):
+        read_whole(tmp_path / "deep.json", Source("desk", format="openai"))
+
+
+def test_gzip_with_a_broken_block_is_refused_in_words(tmp_path: Path) -> None:
+    raw = bytearray(gzip.compress(LINES))
+    raw[10] = 0xFF
+    (tmp_path / "a.gz").write_bytes(bytes(raw))
+    with pytest.raises(SourceError, match="packed, and damaged"):
+        read_whole(tmp_path / "a.gz", Source("desk", format="openai"))
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_refused_in_words(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table([[1], [2]], names=["id", "id"]), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match="not a Parquet file that can be read"):
+        read_whole(tmp_path / "a.parquet", DESK)
+
+
+def test_a_chunk_of_a_table_ends_where_its_rows_have_grown_heavy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "HEAVIEST", 50_000)
+    rows = [{"id": str(n), "messages": [{"role": "assistant", "content": "x" * 20_000}]} for n in range(10)]
+    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    assert read_whole(tmp_path / "a.parquet", DESK).spans == [(0, 3), (3, 6), (6, 9), (9, 10)]
+
+
+def test_a_document_larger_than_memory_should_hold_is_read_from_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "MOST_IN_MEMORY", 100)
+    (tmp_path / "a.json").write_text(json.dumps(CHATS, indent=1))
+    assert ids(tmp_path / "a.json") == ["0", "1", "2"]
+
+
+def test_lines_above_the_header_are_passed_over_when_a_format_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("Export,,\nid,messages,note\n1,[],x\n")
+    whole = read_whole(tmp_path / "rows.csv", Source("desk", skip_lines=1))
+    assert whole.interactions["source_id"].to_list() == ["1"]
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:

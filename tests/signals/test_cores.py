@@ -79,6 +79,14 @@ def test_a_worker_that_dies_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert rows(list(read(path, DESK, KEY)))[0].equals(rows(two)[0])
 
 
+def test_a_module_in_the_folder_at_hand_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = chats(tmp_path / "a.jsonl", 100)
+    (tmp_path / "polars.py").write_text("open('run', 'w').close(); raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    assert sum(c.interactions.height for c in read_on_cores(path, DESK, KEY, cores=2)) == 100
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv"])
 def test_what_cannot_be_cut_is_read_by_one(tmp_path: Path, name: str) -> None:
     import gzip

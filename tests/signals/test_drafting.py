@@ -87,3 +87,29 @@ def test_a_table_without_any_familiar_name_is_refused_with_its_columns(tmp_path:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
     with pytest.raises(SourceError, match="none of the columns 'a', 'b' is named like an input"):
         draft_mapping(tmp_path / "t.csv")
+
+
+def test_a_name_may_hold_the_telling_word_beside_others(tmp_path: Path) -> None:
+    (tmp_path / "desk.csv").write_text(
+        "Ticket,Asked at,Question,Reply,Handled by\n"
+        "7,2026-03-02T09:00:00Z,Where?,There,Noor\n"
+        "8,2026-03-02,Why?,So,Ivo\n"
+    )
+    assert dict(draft_mapping(tmp_path / "desk.csv").source.columns) == {
+        "Ticket": "id",
+        "Asked at": "started_at",
+        "Question": "input",
+        "Reply": "output",
+    }
+
+
+def test_where_no_name_tells_the_longest_texts_are_taken_for_the_input(tmp_path: Path) -> None:
+    rows = {"a": ["x", "y"], "b": ["a text of some length, as people write it", "and another one of that kind, longer"]}
+    pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
+    assert dict(draft_mapping(tmp_path / "t.csv").source.columns) == {"b": "input"}
+
+
+def test_lines_above_the_header_are_told_by_the_rows_that_do_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Export of May\nid,prompt,answer\n1,Hi,Hello\n2,Hey,Oh\n")
+    with pytest.raises(SourceError, match="3 of the first 3 rows do not fit under its first line"):
+        draft_mapping(tmp_path / "t.csv")

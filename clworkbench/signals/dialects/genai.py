@@ -76,7 +76,7 @@ def operation(attributes: Mapping[str, object], events: list[Row]) -> str | None
         return "chat"
     if "gen_ai.agent.name" in attributes:
         return "invoke_agent"
-    return "chat" if any(str(event.get("name")) in EVENT_ROLES for event in events) else None
+    return "chat" if events and any(str(event.get("name")) in EVENT_ROLES for event in events) else None
 
 
 def columns(attributes: Fields, events: list[Row], note: Note) -> Row:
@@ -108,8 +108,8 @@ def columns(attributes: Fields, events: list[Row], note: Note) -> Row:
                 row[column] = take(attributes)
     tools = rest.pop("gen_ai.tool.definitions", None)
     row["tools"] = tools if tools is None or isinstance(tools, str) else encoded(tools)
-    if requested := sorted([name for name in rest if name.startswith(REQUEST)]):
-        row["parameters"] = encoded({name[len(REQUEST) :]: rest.pop(name) for name in requested})
+    if requested := [name for name in rest if name.startswith(REQUEST)]:
+        row["parameters"] = encoded({name[len(REQUEST) :]: rest.pop(name) for name in sorted(requested)})
     row["model_version"] = answered = row.get("model_version")
     row["model"] = row.get("model") or answered
     return row

@@ -35,6 +35,9 @@ class Turn(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     finish_reason: str | None = None
 
 
+new = tuple.__new__
+"""Makes a named tuple without the detour over its defaults, which takes longer than all else that a message needs."""
+
 _turns = msgspec.json.Decoder(list[Turn]).decode
 
 
@@ -52,21 +55,22 @@ def written(text: str) -> tuple[list[Message], str | None] | None:
     found: list[Message] = []
     reason = None
     for turn in turns:
-        if (one := _message(turn)) is None:
+        parts = turn.parts
+        if len(parts) == 1 and type(part := parts[0]) is TextPart:
+            role = turn.role
+            found.append(new(Message, (ROLES.get(role, role), part.content, None, None, None, None)))
+        elif (one := _message(turn.role, parts)) is not None:
+            found.append(one)
+        else:
             return None
-        found.append(one)
         reason = reason or turn.finish_reason
     return (found, reason) if found else None
 
 
-def _message(turn: Turn) -> Message | None:
-    role, parts = ROLES.get(turn.role, turn.role), turn.parts
-    if len(parts) == 1:
-        part = parts[0]
-        if type(part) is TextPart:
-            return Message(role, part.content)
-        if type(part) is ResultPart:
-            return Message("tool", part.response, None, part.id or None)
+def _message(role: str, parts: list[TextPart | CallPart | ResultPart]) -> Message | None:
+    """One message of tool calls and a text, or of a tool's result; None for any other."""
+    if len(parts) == 1 and type(result := parts[0]) is ResultPart:
+        return Message("tool", result.response, None, result.id or None)
     text, calls = None, []
     for part in parts:
         if type(part) is CallPart:
@@ -78,4 +82,4 @@ def _message(turn: Turn) -> Message | None:
             text = part.content
         else:
             return None
-    return Message(role, text, tuple(calls)) if calls else None
+    return Message(ROLES.get(role, role), text, tuple(calls)) if calls else None

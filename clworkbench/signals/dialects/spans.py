@@ -38,7 +38,7 @@ MARKS = frozenset({openinference.KIND, openllmetry.KIND, "ai.operationId", "llm.
 
 def operation(attributes: Mapping[str, object], events: list[Row]) -> str | None:
     """The operation that a span records, by the first dialect that knows; None for a span that is none of a model's."""
-    if attributes.keys().isdisjoint(MARKS):
+    if MARKS.isdisjoint(attributes):
         return genai.operation(attributes, events)
     for dialect in DIALECTS.values():
         if name := dialect.operation(attributes, events):
@@ -51,7 +51,7 @@ def columns(fields: Fields, events: list[Row], note: Note) -> Row:
 
     Parameters that only one of them names are all kept.
     """
-    if fields.rest.keys().isdisjoint(MARKS):
+    if MARKS.isdisjoint(fields.rest):
         return genai.columns(fields, events, note) if genai.operation(fields.rest, events) else {}
     spoken = [dialect for dialect in DIALECTS.values() if dialect.operation(fields.rest, events)]
     row = spoken[0].columns(fields, events, note) if spoken else {}

@@ -2,13 +2,10 @@
 
 from clworkbench.signals.frames import FIELD_1
 from clworkbench.signals.otlp import logs, protobuf, requests
-from clworkbench.signals.otlp.requests import SPAN_GROUPS
 from clworkbench.signals.otlp.spans import read_spans
-from clworkbench.signals.otlp.spelling import attributes_of, either
+from clworkbench.signals.otlp.spelling import either
 from clworkbench.signals.rows import Row, Rows
 from clworkbench.signals.values import Unreadable, canonical, decoded, kind_of
-
-__all__ = ["SPAN_GROUPS", "attributes_of", "either", "read", "read_raw", "why", "why_raw"]
 
 NO_METRICS = "OTLP metrics, no traces"
 METRICS = ("resourceMetrics", "resource_metrics")

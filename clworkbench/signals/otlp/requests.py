@@ -288,6 +288,7 @@ def span_of(span: object) -> Span:
 
 
 def _rest_written(span: WrittenSpan) -> Row:
+    """What is left of a span; most often its name, its kind and a flag."""
     rest: Row = {}
     if span.name:
         rest["name"] = span.name

@@ -8,6 +8,8 @@ import msgspec
 import pyarrow as pa
 import pytest
 from google.protobuf import json_format
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
@@ -80,9 +82,9 @@ def rows(whole: Whole) -> list[dict[str, object]]:
     return whole.interactions.drop("record").sort("interaction_id").to_dicts()
 
 
-def read_bytes(path: Path, data: bytes) -> Whole:
+def read_bytes(path: Path, data: bytes, format_: str = "auto") -> Whole:
     path.write_bytes(data)
-    return read_whole(path, Source("desk"))
+    return read_whole(path, Source("desk", format=format_))
 
 
 def test_a_message_gives_the_row_of_its_protobuf_json(ingest: Ingest, tmp_path: Path) -> None:
@@ -179,3 +181,20 @@ def test_a_message_that_is_cut_off_keeps_what_is_whole(tmp_path: Path) -> None:
     path.write_bytes(framed(both)[4:-5])
     whole = read_whole(path, Source("desk", format="otlp"))
     assert whole.records == len(whole.interactions) + len(whole.quarantine)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=6),
+    cut=st.floats(0.5, 1),
+)
+def test_whatever_bytes_are_changed_every_record_is_accounted_for(
+    tmp_path: Path, changes: list[tuple[float, int]], cut: float
+) -> None:
+    good = [request(1).SerializeToString(), packed(request(2).SerializeToString()), request(3).SerializeToString()]
+    data = bytearray(framed(*good))
+    for place, byte in changes:
+        data[int(place * len(data))] = byte
+    data[:6] = framed(*good)[:6]
+    whole = read_bytes(tmp_path / "a.bin", bytes(data[: int(cut * len(data))]), "otlp")
+    assert whole.records == len(whole.interactions) + len(whole.quarantine) + whole.skipped.total()
