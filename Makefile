@@ -21,7 +21,7 @@ help: ## what there is
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: .venv/installed ## a simulated support desk closes the loop, in about ten minutes
+demo: .venv/installed ## a simulated support desk closes the loop, in about a quarter of an hour
 	$(BIN)/clw demo
 
 test: .venv/installed ## the quick ring

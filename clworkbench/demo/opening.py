@@ -16,7 +16,7 @@ def open_desk(place: str | Path, *, seed: int = 0, say: Say = print) -> Workspac
     Args:
         place: the workspace; your own is opened as it is.
         seed: of the story.
-        say: told what happens while it is played, about ten minutes long.
+        say: told what happens while it is played, about a quarter of an hour long.
     """
     home = found(Path(place))
     if not (home / "catalog.db").exists() or _interrupted(home):

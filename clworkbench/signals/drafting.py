@@ -195,7 +195,7 @@ def _first_records(path: Path) -> list[Row]:
     if faults and faults >= len(records) / 2:
         raise SourceError(
             f"{path}: {faults} of the first {faults + len(records)} rows do not fit under its first line.\n"
-            "Does the header stand further down? Remove what is above it, or write the mapping by hand, with skip_lines."
+            "Does the header stand further down? Remove what is above it, or write a mapping with skip_lines."
         )
     if not records:
         raise SourceError(f"{path}: no records with named columns to guess from.")
