@@ -86,7 +86,7 @@ def _answers(interactions: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame
 
     The source's own update time tells the latest where every version has one, and then one that was made after
     `as_of` does not count while there is an older; else it is the commit order. What was only logged of a span never
-    counts before the span itself, which it fills.
+    counts before the span itself, and fills what the span, or what was logged last, leaves empty.
     """
     is_span = ~pl.col("attributes").str.contains(LOGGED, literal=True).fill_null(value=False)
     light = interactions.select("interaction_id", "updated_at", "started_at", "seq", is_span=is_span).with_row_index(
@@ -98,7 +98,7 @@ def _answers(interactions: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame
         "late", "is_span", "updated", "seq", descending=[True, False, False, False], nulls_last=False
     )
     latest = versions.unique("interaction_id", keep="last")
-    logged = versions.filter(~pl.col("is_span")).join(latest.filter("is_span"), on="interaction_id", how="semi")
+    logged = versions.filter(~pl.col("is_span"))
     if as_of:
         latest = latest.filter((pl.col("started_at") <= as_of).fill_null(value=True))
     order = latest.sort("started_at", "interaction_id", nulls_last=True)["row"]

@@ -144,6 +144,16 @@ def test_a_span_and_what_was_logged_of_it_are_one_signal_with_texts_and_latency_
         assert signal["started_at"] == datetime(2024, 1, 1, tzinfo=UTC)
 
 
+def test_what_was_logged_in_two_files_of_a_span_that_never_came_is_one_signal(ingest: Ingest) -> None:
+    system, user, choice = MESSAGES
+    parts = [ingest(logs(*records)).interactions.drop("record") for records in ((system, user), (choice,))]
+    for order in (parts, parts[::-1]):
+        versions = pl.concat(order).with_columns(batch_id=pl.lit("b"), seq=pl.int_range(pl.len(), dtype=pl.Int64))
+        nothing = ingest(logs()).feedback.drop("record").with_columns(batch_id=pl.lit("b"), seq=pl.lit(0, pl.Int64))
+        [signal] = view.signals(versions, nothing, [], {}).to_dicts()
+        assert (signal["text"], signal["answer"]) == ("hi", "yo")
+
+
 def test_an_evaluation_is_feedback_on_its_span(ingest: Ingest) -> None:
     evaluation = record(
         "gen_ai.evaluation.result",
