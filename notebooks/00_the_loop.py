@@ -14,8 +14,8 @@ def _(mo):
     on what evidence it shipped, and where one customer's message went.
 
     **Reads** the workspace named below. **Writes** nothing, except where there is no workspace yet: then the demo is
-    played into it, which takes about a quarter of an hour on two CPU cores (the same as `make demo`). Desk, customers and
-    operators of the demo are simulated; the model and its answers are real. Your own workspace works as well.
+    played into it, which takes about a quarter of an hour on two CPU cores (the same as `make demo`). Desk, customers
+    and operators of the demo are simulated; the model and its answers are real. Your own workspace works as well.
     """)
     return
 

@@ -149,7 +149,7 @@ def test_what_was_logged_in_two_files_of_a_span_that_never_came_is_one_signal(in
     parts = [ingest(logs(*records)).interactions.drop("record") for records in ((system, user), (choice,))]
     for order in (parts, parts[::-1]):
         versions = pl.concat(order).with_columns(batch_id=pl.lit("b"), seq=pl.int_range(pl.len(), dtype=pl.Int64))
-        nothing = ingest(logs()).feedback.drop("record").with_columns(batch_id=pl.lit("b"), seq=pl.lit(0, pl.Int64))
+        nothing = ingest(logs(user)).feedback.drop("record").with_columns(batch_id=pl.lit("b"), seq=pl.lit(0, pl.Int64))
         [signal] = view.signals(versions, nothing, [], {}).to_dicts()
         assert (signal["text"], signal["answer"]) == ("hi", "yo")
 
