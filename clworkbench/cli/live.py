@@ -30,7 +30,11 @@ tables, as `clw ingest` reads files. Senders are told to come again (429) while 
 @click.option("--source", default="otlp", show_default=True, help="The source that spans and log records are read as.")
 @click.option("--every", type=click.FloatRange(min=0.1), default=5, show_default=True, help="Seconds between ingests.")
 @click.option(
-    "--spool-mb", type=click.IntRange(min=1), default=1024, show_default=True, help="What may wait to be ingested."
+    "--spool-mb",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="What may wait to be ingested, or be kept as unread.",
 )
 @workspace_option
 @answers

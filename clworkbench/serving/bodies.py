@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from typing import NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 LINES = ("application/x-ndjson", "application/jsonl")
@@ -71,7 +71,7 @@ class Body:
         """The body, unpacked.
 
         Raises:
-            Refused: too large, packed in another way than gzip, damaged, or too slow in coming.
+            Refused: too large, packed in another way than gzip, damaged, too slow in coming, or broken off.
         """
         packing = self._request.headers.get("content-encoding", "identity").strip().lower()
         if packing not in ("gzip", "identity", ""):
@@ -84,6 +84,8 @@ class Body:
                 body = await self._received()
         except TimeoutError:
             raise Refused(408, f"the body was not here within {PATIENCE_S:.0f} seconds") from None
+        except ClientDisconnect:
+            raise Refused(400, "the sender went away before the body was here") from None
         return self._unpacked(body) if packing == "gzip" else body
 
     async def _received(self) -> bytes:

@@ -46,7 +46,7 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Captured:
+class CaptureReport:
     """What a capture did: what it acknowledged, what it refused, and what became of all that was ingested meanwhile.
 
     Attributes:
@@ -72,7 +72,7 @@ def capture(
     spool_bytes: int = 1 << 30,
     every_s: float = EVERY_S,
     say: Say,
-) -> Captured:
+) -> CaptureReport:
     """Serves until it is told to stop (SIGINT or SIGTERM), and ingests what it took.
 
     Args:
@@ -117,7 +117,7 @@ def capture(
     counts = {name: door.counts[name] for name in ("requests", "spans", "log_records", "events")}
     ingested = {name: ingest.counts[name] for name in COUNTS}
     waiting = len(list(door.spool.folder.glob("*.log")))
-    return Captured(counts, door.counts["rejected"], door.counts["refused"], ingested, waiting)
+    return CaptureReport(counts, door.counts["rejected"], door.counts["refused"], ingested, waiting)
 
 
 def check_source(declared: Source | None, name: str) -> None:

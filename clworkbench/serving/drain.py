@@ -4,6 +4,7 @@ It reads paths from standard input, a line each, and answers each with a line of
 """
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterable
@@ -19,20 +20,34 @@ from clworkbench.loop.ingest_report import IngestReport
 from clworkbench.serving import otlp_lines
 from clworkbench.serving.events import SOURCE, event_source
 from clworkbench.serving.ingesting import COUNTS
-from clworkbench.serving.spool import Frame, frames
+from clworkbench.serving.spool import UNREAD, Frame, frames
 from clworkbench.settings import Settings, Source
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.tables import Tables
 
-UNREAD = "unread"
 WAIT_S = 3600.0
 """How long to wait for the ingest of a killed capture, which ends with the log that it has in hand."""
 
 
-class Captured(Workspace):
+class SyncedTables(Tables):
+    """Tables whose rows are on the disk before their batch is committed.
+
+    Delta syncs none of its files and the catalog syncs itself: after a power cut it could name rows that are gone, and
+    a log that is read again would add nothing in their place.
+    """
+
+    def append(self, name: str, frame: pl.DataFrame) -> None:
+        """Appends rows, and syncs also where there are none: a killed try may have written them."""
+        super().append(name, frame)
+        os.sync()
+
+
+class LiveWorkspace(Workspace):
     """A workspace in which the sources of live capture are declared, also where `clw.toml` leaves them out."""
 
     def __init__(self, folder: str | Path, spans: str) -> None:
         super().__init__(folder)
+        self.tables = SyncedTables(self.folder / "tables")
         self._spans = spans
 
     @property
@@ -68,6 +83,7 @@ def drain(workspace: Workspace, log: Path, spans: str) -> IngestReport:
             _keep_unread(workspace, file)
     for file in files.values():
         file.unlink(missing_ok=True)
+    os.sync()  # what is kept as unread stands nowhere else once the log is gone
     log.unlink(missing_ok=True)
     return report
 
@@ -110,7 +126,7 @@ def main(folder: str, spans: str) -> None:
     """Drains the logs whose paths come in, one after the other, as the only one in this workspace."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server ends this process, by closing its input
-    workspace = Captured(folder, spans)
+    workspace = LiveWorkspace(folder, spans)
     with workspace.lease("capture ingest", "capture", wait_s=WAIT_S):
         for line in sys.stdin:
             answer = _answer(workspace, Path(line.rstrip("\n")), spans)

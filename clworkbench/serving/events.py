@@ -10,11 +10,16 @@ from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.serving.bodies import LINES, Refused
 from clworkbench.settings import Source
 from clworkbench.signals import mapping
-from clworkbench.signals.rows import Rows
-from clworkbench.signals.values import Unreadable, canonical, decoded, kind_of
+from clworkbench.signals.rows import Row, Rows
+from clworkbench.signals.values import Unreadable, as_text, canonical, decoded, kind_of, nested
 
 SOURCE = "feedback"
 MOST_EVENTS = 10_000
+MOST_VALUES = 200 * MOST_EVENTS
+"""In one body: two bytes make a value, which takes fifty in memory."""
+
+MARKS = (b"{", b"[", b",", b"\n", b"\r")
+"""No value of JSON, and no line, comes without one of these before it, but for the first."""
 
 
 def event_source(declared: Source | None, spans: str) -> Source:
@@ -55,13 +60,14 @@ def lines(body: bytes, media: str, source: Source, pseudonyms: Pseudonyms) -> tu
     for number, event in enumerate(_events(body, media), 1):
         if not isinstance(event, dict):
             raise Refused(400, f"event {number}: {kind_of(event)}, not an object")
-        if "id" in columns and event.get(columns["id"]) in (None, ""):
-            event[columns["id"]] = uuid4().hex
-        if "at" in columns and event.get(columns["at"]) in (None, ""):
-            event[columns["at"]] = datetime.now(UTC).isoformat()
-        ids.append(str(event.get(columns.get("id", ""), "")))
-        made.append(canonical(event))
+        given = plan.constants.get("id")
+        if "id" in columns:
+            given = _given(event, columns["id"], uuid4().hex)
+        if "at" in columns:
+            _given(event, columns["at"], datetime.now(UTC).isoformat())
         try:
+            ids.append(_own_id(given))
+            made.append(canonical(event))
             mapping.read(event, Rows(source, pseudonyms, "request"), plan)
         except Unreadable as error:
             raise Refused(400, f"event {number}: {error}") from None
@@ -72,7 +78,39 @@ def lines(body: bytes, media: str, source: Source, pseudonyms: Pseudonyms) -> tu
     return b"\n".join(made), ids
 
 
+def _own_id(given: object) -> str:
+    try:
+        return as_text(given)
+    except Unreadable as error:
+        raise Unreadable(f"id: {error}") from None
+
+
+def _given(event: Row, column: str, otherwise: str) -> object:
+    """What stands in a column, found as `mapping.read` finds it; where nothing does, `otherwise` is put there."""
+    holder, key = _place(event, column)
+    if holder.get(key) in (None, ""):
+        holder[key] = otherwise
+    return holder[key]
+
+
+def _place(event: Row, column: str) -> tuple[Row, str]:
+    """The object that holds a column, and its key there; a dotted name reaches into objects, also into JSON texts."""
+    if column in event:
+        return event, column
+    head, dot, rest = column.partition(".")
+    while dot:
+        inner = nested(event.get(head))
+        if isinstance(inner, dict):
+            event[head] = inner
+            return _place(inner, rest)
+        step, dot, rest = rest.partition(".")
+        head = f"{head}.{step}"
+    return event, column
+
+
 def _events(body: bytes, media: str) -> list[object]:
+    if sum(body.count(mark) for mark in MARKS) > MOST_VALUES:
+        raise Refused(413, f"more than {MOST_VALUES:,} values in one body: send smaller batches")
     try:
         if media in LINES:
             events: list[object] = [decoded(line) for line in body.splitlines() if line.strip()]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from clworkbench.serving.spool import Spool
+from clworkbench.serving.spool import UNREAD, Spool
 
 REPLY_BYTES = 1 << 20
 COUNTS = ("records", "new", "known", "skipped", "quarantined")
@@ -27,7 +27,8 @@ class Ingest:
     """
 
     def __init__(self, folder: Path, source: str, spool: Spool, say: Callable[[str], None]) -> None:
-        self._command = [sys.executable, "-m", "clworkbench.serving.drain", str(folder), source]
+        # -P: a polars.py in the folder at hand is data, not a module.
+        self._command = [sys.executable, "-P", "-m", "clworkbench.serving.drain", str(folder), source]
         self._spool, self._say = spool, say
         self._process: Process | None = None
         self._last_fault = ""
@@ -55,7 +56,7 @@ class Ingest:
             if answer.get("quarantined"):
                 self._say(
                     f"ingest: {answer['quarantined']} records were quarantined: {answer['why']}\n"
-                    f"Their lines are kept in {self._spool.folder / 'unread'}."
+                    f"Their lines are kept in {self._spool.folder / UNREAD}."
                 )
 
     async def _ask(self, log: Path) -> dict[str, object]:

@@ -15,10 +15,11 @@ from starlette.routing import Route
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.serving import events, otlp
 from clworkbench.serving.bodies import JSON, LINES, PROTOBUF, Body, InFlight, Refused, media_type
-from clworkbench.serving.spool import Frame, Spool, SpoolFull, SpoolUnwritable
+from clworkbench.serving.spool import UNREAD, Frame, Spool, SpoolFull, SpoolUnwritable
 from clworkbench.settings import Source
 
 FULL_RETRY_S, UNWRITABLE_RETRY_S = 5, 30
+SPOOL_FULL = f"the spool is full until ingest has caught up, or spool/{UNREAD} is emptied: come again later"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -54,7 +55,9 @@ def app(door: Door) -> Starlette:
     }
     routes = [Route(path, partial(_guarded, door=door, take=take), methods=["POST"]) for path, take in takers.items()]
     told: dict[object, Callable[[Request, Exception], Response]] = {HTTPException: _not_here}
-    return Starlette(routes=routes, exception_handlers=told)
+    made = Starlette(routes=routes, exception_handlers=told)
+    made.router.redirect_slashes = False  # it would answer before the Host is looked at
+    return made
 
 
 async def _guarded(request: Request, door: Door, take: Callable[[Request, Door], Awaitable[Response]]) -> Response:
@@ -95,7 +98,7 @@ async def _keep(door: Door, frame: Frame) -> None:
     try:
         await door.spool.add(frame.kind, frame.body)
     except SpoolFull:
-        raise Refused(429, "the spool is full until ingest has caught up: come again later", FULL_RETRY_S) from None
+        raise Refused(429, SPOOL_FULL, FULL_RETRY_S) from None
     except SpoolUnwritable as error:
         why = f"nothing of this was kept: the spool cannot be written ({error})"
         raise Refused(503, why, UNWRITABLE_RETRY_S) from None

@@ -1,6 +1,7 @@
 """The spool: a log on disk in which a body is durable before anybody is told that it was taken."""
 
 import asyncio
+import contextlib
 import os
 import struct
 import time
@@ -19,8 +20,15 @@ KINDS: tuple[Kind, ...] = ("traces", "logs", "json", "events")
 HEADER = struct.Struct(">4sBII")
 MAGIC = b"clw\x01"
 SUFFIX = ".log"
+UNREAD = "unread"
+"""The folder in the spool with the lines that ingest could not read, until somebody deletes them."""
+
 SEAL_BYTES = 32 << 20
 """A log is closed at this size, and another is begun."""
+
+UNFORESEEN = "its writer failed"
+Group = list[tuple[bytes, asyncio.Future[None]]]
+"""Frames to be written together, and what their senders wait for."""
 
 
 class SpoolFull(Exception):
@@ -43,7 +51,7 @@ class Spool:
 
     Args:
         folder: where its logs lie; made with mode 0700, for they hold texts as they came, not yet redacted.
-        most_bytes: what may wait there; more is refused with `SpoolFull`.
+        most_bytes: what may wait there, or be kept as unread; more is refused with `SpoolFull`.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -53,8 +61,9 @@ class Spool:
         self.folder = folder
         self._most_bytes = most_bytes
         self._sealed = {path: path.stat().st_size for path in sorted(folder.glob(f"*{SUFFIX}"))}
-        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._waiting: Group = []
         self._waiting_bytes = 0
+        self._unread_bytes = self._counted_unread()
         self._log: tuple[Path, int] | None = None
         self._durable = 0
         self._writer = ThreadPoolExecutor(1, "spool")
@@ -63,8 +72,15 @@ class Spool:
 
     @property
     def held_bytes(self) -> int:
-        """What waits: in closed logs, in the open one, and to be written."""
-        return sum(self._sealed.values()) + self._durable + self._waiting_bytes
+        """What waits: in closed logs, in the open one, and to be written; and what is kept as unread."""
+        return sum(self._sealed.values()) + self._durable + self._waiting_bytes + self._unread_bytes
+
+    def _counted_unread(self) -> int:
+        n = 0
+        with contextlib.suppress(FileNotFoundError):  # nothing was kept yet, or somebody deletes it just now
+            for path in (self.folder / UNREAD).iterdir():
+                n += path.stat().st_size
+        return n
 
     async def add(self, kind: Kind, body: bytes) -> None:
         """Returns once the body is on the disk.
@@ -85,20 +101,33 @@ class Spool:
 
     async def _flush(self) -> None:
         """Writes what waits until nothing does; while one group is synced, the next gathers."""
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            async with self._turn:
-                group, self._waiting = self._waiting, []
-                try:
-                    await loop.run_in_executor(self._writer, self._write, [frame for frame, _ in group])
-                    fault = None
-                except OSError as error:
-                    fault = error
-                self._waiting_bytes -= sum(len(frame) for frame, _ in group)
-            for _, done in group:
-                if not done.done():  # its request may have been cancelled
-                    done.set_exception(SpoolUnwritable(fault.strerror)) if fault else done.set_result(None)
-        self._flushing = None
+        try:
+            while self._waiting:
+                async with self._turn:
+                    await self._flush_group()
+        finally:  # a fault that nobody foresaw is raised, and leaves no request waiting
+            self._flushing = None
+            rest, self._waiting = self._waiting, []
+            self._tell(rest, UNFORESEEN)
+
+    async def _flush_group(self) -> None:
+        group, self._waiting = self._waiting, []
+        fault: str | None = UNFORESEEN
+        try:
+            frames = [frame for frame, _ in group]
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._write, frames)
+            fault = None
+        except OSError as error:
+            fault = error.strerror or str(error)
+        finally:
+            self._tell(group, fault)
+
+    def _tell(self, group: Group, fault: str | None) -> None:
+        """Ends the wait of all in a group."""
+        self._waiting_bytes -= sum(len(frame) for frame, _ in group)
+        for _, done in group:
+            if not done.done():  # its request may have been cancelled
+                done.set_result(None) if fault is None else done.set_exception(SpoolUnwritable(fault))
 
     def _write(self, frames: Sequence[bytes]) -> None:
         if self._log is None:
@@ -106,13 +135,15 @@ class Spool:
         _, file = self._log
         rest = memoryview(b"".join(frames))
         size = len(rest)
+        whole = False
         try:
             while rest:
                 rest = rest[os.write(file, rest) :]
-            os.fdatasync(file)
-        except OSError:
-            self._give_up()
-            raise
+            getattr(os, "fdatasync", os.fsync)(file)  # macOS has no fdatasync
+            whole = True
+        finally:
+            if not whole:
+                self._give_up()
         self._durable += size
         if self._durable >= SEAL_BYTES:
             self._close_log()
@@ -150,6 +181,7 @@ class Spool:
         async with self._turn:
             if self._log:
                 await asyncio.get_running_loop().run_in_executor(self._writer, self._close_log)
+        self._unread_bytes = self._counted_unread()
         return list(self._sealed)
 
     def forget(self, path: Path) -> None:

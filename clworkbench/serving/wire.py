@@ -9,6 +9,9 @@ VARINT, FIXED64, LENGTH_DELIMITED, FIXED32 = 0, 1, 2, 5
 MOST_FIELDS = 1_000_000
 """In one request: two bytes make a field, which takes a hundred in memory, and a gzip bomb is made of them."""
 
+MOST_LEVELS = 100
+"""Of messages in messages; protobuf's own decoders refuse what is nested deeper."""
+
 MESSAGES: dict[str, dict[int, str]] = {
     "request": {1: "group"},
     "group": {1: "entity", 2: "scoped"},
@@ -56,7 +59,7 @@ def pruned(message: bytes, path: tuple[int, ...], readable: Callable[[bytes], bo
     Source: https://protobuf.dev/programming-guides/encoding/
     """
     kept = bytearray()
-    for field in _fields(message):
+    for field in _fields(message, 0, len(message)):
         held = message[field.inner : field.stop]
         if field.number != path[0] or field.kind != LENGTH_DELIMITED:
             kept += message[field.start : field.stop]
@@ -77,32 +80,32 @@ def check_size(request: bytes) -> None:
     if len(request) <= 2 * MOST_FIELDS:
         return
     n = 0
-    todo = [(request, "request")]
+    todo = [(0, len(request), "request", 1)]
     while todo:
-        message, kind = todo.pop()
-        inner = MESSAGES[kind]
+        start, stop, kind, level = todo.pop()
+        inner = MESSAGES[kind] if level <= MOST_LEVELS else {}
         try:
-            for field in _fields(message):
+            for field in _fields(request, start, stop):
                 n += 1
                 if n > MOST_FIELDS:
                     raise TooManyFields(f"more than {MOST_FIELDS:,} fields")
                 if field.number in inner and field.kind == LENGTH_DELIMITED and field.inner < field.stop:
-                    todo.append((message[field.inner : field.stop], inner[field.number]))
+                    todo.append((field.inner, field.stop, inner[field.number], level + 1))
         except NotProtobuf:
             continue
 
 
-def _fields(message: bytes) -> Iterator[Field]:
-    at = 0
-    while at < len(message):
+def _fields(message: bytes, at: int, end: int) -> Iterator[Field]:
+    """The fields that stand from one byte to another."""
+    while at < end:
         start = at
-        tag, at = _read_varint(message, at)
+        tag, at = _read_varint(message, at, end)
         number, kind = tag >> 3, tag & 7
         inner = at
         if kind == VARINT:
-            _, at = _read_varint(message, at)
+            _, at = _read_varint(message, at, end)
         elif kind == LENGTH_DELIMITED:
-            length, inner = _read_varint(message, at)
+            length, inner = _read_varint(message, at, end)
             at = inner + length
         elif kind in (FIXED32, FIXED64):
             at += 4 if kind == FIXED32 else 8
@@ -110,16 +113,16 @@ def _fields(message: bytes) -> Iterator[Field]:
             raise NotProtobuf(f"a field of kind {kind} at byte {start}")
         if number == 0:
             raise NotProtobuf(f"a field without a number at byte {start}")
-        if at > len(message):
+        if at > end:
             raise NotProtobuf(f"a field that is cut off at byte {start}")
         yield Field(number, kind, start, inner, at)
 
 
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+def _read_varint(message: bytes, at: int, end: int) -> tuple[int, int]:
     """A number of 7 bits a byte, the lowest first, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
-        if at >= len(message):
+        if at >= end:
             raise NotProtobuf("a number that is cut off")
         byte = message[at]
         at += 1

@@ -16,7 +16,8 @@ import pytest
 
 from clworkbench.workspace import Workspace
 
-CLW = [sys.executable, "-c", "from clworkbench.cli import main; main()"]
+CLW = [sys.executable, "-P", "-c", "from clworkbench.cli import main; main()"]
+"""As the installed `clw` runs: no modules from the folder at hand."""
 
 
 class Running:

@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import time
+from datetime import date
 
 import polars as pl
 import pytest
@@ -110,6 +111,35 @@ def test_a_source_feedback_of_ones_own_says_what_the_fields_are_called(capture, 
     assert (kept["name"], kept["score"], kept["source"]) == ("reopened", -1.0, "feedback")
     assert kept["target_id"] == place.pseudonyms.id("openai", "c-2")
     assert kept["actor_key"] == place.pseudonyms.user("ann")
+
+
+def test_a_file_that_is_called_like_a_module_is_never_run(capture, place, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("polars", "msgspec", "json"):
+        (data / f"{name}.py").write_text("raise SystemExit('a data file was run')")
+    running = capture(cwd=data)
+    running.traces(export(1).SerializeToString())
+    assert running.stop()["ingested"]["new"] == 1
+
+
+def test_ids_and_times_that_stand_deeper_in_an_event_are_found_or_put_there(capture, place):
+    settings = place.folder / "clw.toml"
+    settings.write_text(
+        settings.read_text()
+        + '[sources.feedback]\nformat = "mapping"\nrecord = "feedback"\n'
+        + 'columns = { "meta.id" = "id", "meta.time" = "at" }\n'
+    )
+    running = capture()
+    event = {"target": source_id(1), "name": "thumbs", "score": 1}
+    given = event | {"meta": {"id": "e-1", "time": "2026-03-01T10:00:00Z"}}
+    as_text = event | {"meta": json.dumps({"id": "e-2", "time": "2026-03-01T10:00:00Z"})}
+    told = running.feedback(given, as_text, event | {"meta": {"app": "desk"}}).json()["ids"]
+    assert told[:2] == ["e-1", "e-2"]
+    running.stop()
+    kept = place.read("feedback")
+    assert set(kept["feedback_id"]) == {place.pseudonyms.id("feedback", "feedback", own_id) for own_id in told}
+    assert kept.filter(pl.col("at").dt.date() == date(2026, 3, 1)).height == 2
 
 
 def test_nothing_of_the_texts_is_left_in_the_spool_and_nobody_else_could_read_it(capture, place):

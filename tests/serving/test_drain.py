@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import os
 import stat
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from clworkbench.serving import otlp_lines
-from clworkbench.serving.drain import Captured, drain
+from clworkbench.serving.drain import LiveWorkspace, drain
 from clworkbench.serving.spool import Frame, Kind, Spool
 from tests.serving.requests_of_spans import TEXTS, as_json, export, source_id
 
@@ -31,7 +33,7 @@ def spans(*numbers: int, kind: Kind = "traces") -> Frame:
 def test_a_log_of_both_encodings_and_of_events_is_read_and_deleted(place):
     event = Frame("events", b'{"target": "a", "name": "thumbs", "score": 1, "id": "e"}')
     log = closed_log(place.folder, spans(1, 2), event, spans(3, kind="json"))
-    report = drain(Captured(place.folder, "otlp"), log, "otlp")
+    report = drain(LiveWorkspace(place.folder, "otlp"), log, "otlp")
     assert (report.records, report.new) == (4, 4)
     assert sorted(place.read("interactions")["source_id"]) == [source_id(number) for number in (1, 2, 3)]
     assert list(log.parent.iterdir()) == []
@@ -40,30 +42,46 @@ def test_a_log_of_both_encodings_and_of_events_is_read_and_deleted(place):
 def test_a_log_that_was_read_but_not_deleted_adds_nothing(place):
     log = closed_log(place.folder, spans(1, 2))
     held = log.read_bytes()
-    drain(Captured(place.folder, "otlp"), log, "otlp")
+    drain(LiveWorkspace(place.folder, "otlp"), log, "otlp")
     log.write_bytes(held)
-    report = drain(Captured(place.folder, "otlp"), log, "otlp")
+    report = drain(LiveWorkspace(place.folder, "otlp"), log, "otlp")
     assert (report.new, report.known) == (0, 2)
     assert place.counts()["interactions"] == 2
 
 
 def test_a_log_that_another_has_read_meanwhile_is_told_and_leaves_nothing_behind(place):
     log = closed_log(place.folder, spans(1))
-    drain(Captured(place.folder, "otlp"), log, "otlp")
+    drain(LiveWorkspace(place.folder, "otlp"), log, "otlp")
     with pytest.raises(FileNotFoundError):
-        drain(Captured(place.folder, "otlp"), log, "otlp")
+        drain(LiveWorkspace(place.folder, "otlp"), log, "otlp")
     assert list(log.parent.iterdir()) == []
 
 
+def test_rows_are_synced_before_they_count_and_all_is_before_the_log_is_deleted(place, monkeypatch):
+    log = closed_log(place.folder, spans(1, 2), Frame("json", b'{"resourceSpans": 5}'))
+    unread = log.parent / "unread" / log.with_suffix(".otlp.jsonl").name
+    seen = []
+
+    def sync() -> None:
+        written = pl.read_delta(str(place.folder / "tables" / "interactions")).height
+        seen.append((written, place.counts()["interactions"], unread.exists(), log.exists()))
+
+    monkeypatch.setattr(os, "sync", sync)
+    drain(LiveWorkspace(place.folder, "otlp"), log, "otlp")
+    assert seen[0] == (2, 0, False, True)
+    assert seen[-1] == (2, 2, True, True)
+    assert not log.exists()
+
+
 def test_spans_go_into_the_source_that_is_asked_for(place):
-    drain(Captured(place.folder, "desk"), closed_log(place.folder, spans(1)), "desk")
+    drain(LiveWorkspace(place.folder, "desk"), closed_log(place.folder, spans(1)), "desk")
     assert place.read("interactions")["source"].to_list() == ["desk"]
 
 
 def test_what_ingest_cannot_read_is_kept_for_its_owner_only(place):
     bad = b'{"resourceSpans": 5}'
     log = closed_log(place.folder, spans(1), Frame("json", bad), spans(2))
-    report = drain(Captured(place.folder, "otlp"), log, "otlp")
+    report = drain(LiveWorkspace(place.folder, "otlp"), log, "otlp")
     assert (report.new, report.quarantined) == (2, 1)
     (kept,) = (place.folder / "spool" / "unread").iterdir()
     assert kept.read_bytes() == bad + b"\n"

@@ -60,6 +60,8 @@ def running(tmp_path_factory):
         ("/v1/logs", {"content_type": JSON}, b'{"resourceSpans": []}', 400),
         ("/v1/metrics", {"content_type": PROTOBUF}, b"", 404),
         ("/", {"content_type": JSON}, b"{}", 404),
+        ("/v1/traces/", {"content_type": JSON}, b"{}", 404),
+        ("/v1/traces/", {"content_type": JSON, "host": "evil.example"}, b"{}", 404),
         ("/v1/feedback", {"content_type": JSON}, b"{}", 401),
         ("/v1/feedback", {"content_type": JSON, "authorization": "Bearer wrong"}, b"{}", 401),
         ("/v1/feedback", {"content_type": JSON, "authorization": "Basic YTpi"}, b"{}", 401),
@@ -142,6 +144,18 @@ def test_a_body_over_the_limit_is_refused_by_its_length_before_it_is_read(runnin
         head = ["POST /v1/traces HTTP/1.1", "Host: localhost", f"Content-Type: {PROTOBUF}"]
         wire.sendall("\r\n".join([*head, f"Content-Length: {MOST_BYTES + 1}", "", ""]).encode())
         assert wire.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_a_sender_that_goes_away_in_the_middle_is_refused_without_a_traceback(capture):
+    running = capture()
+    host, port = running.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as wire:
+        head = ["POST /v1/traces HTTP/1.1", "Host: localhost", f"Content-Type: {PROTOBUF}", "Content-Length: 1000"]
+        wire.sendall("\r\n".join([*head, "", "half of it"]).encode())
+        time.sleep(0.3)
+    time.sleep(0.3)
+    assert running.stop()["refused"] == 1
+    assert "Traceback" not in "".join(running.said)
 
 
 def test_a_body_over_the_limit_that_names_no_length_is_cut_off(running):

@@ -111,6 +111,53 @@ def test_a_failed_sync_acknowledges_none_of_its_group_and_the_next_goes_into_ano
     assert len(list(spool.folder.iterdir())) == 2
 
 
+def test_a_fault_that_nobody_foresaw_acknowledges_nothing_and_the_spool_goes_on(tmp_path, monkeypatch):
+    def fails(file: int) -> None:
+        raise MemoryError
+
+    async def add() -> Spool:
+        spool = Spool(tmp_path / "spool", 2000)
+        await spool.add("json", b"before")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", fails)
+            async with asyncio.timeout(5):
+                told = await asyncio.gather(*(spool.add("json", bytes(300)) for _ in range(3)), return_exceptions=True)
+            assert [str(fault) for fault in told] == ["its writer failed"] * 3
+        async with asyncio.timeout(5):
+            await spool.add("json", b"after")
+            await spool.add("json", bytes(1800))
+        return spool
+
+    assert kept(asyncio.run(add())) == [b"before", b"after", bytes(1800)]
+
+
+def test_a_system_without_fdatasync_syncs_all_the_same(tmp_path, monkeypatch):
+    synced = []
+    real = os.fsync
+    monkeypatch.delattr(os, "fdatasync")
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(real(file)))
+    folder = written(tmp_path / "spool", b"one").parent
+    assert [frame.body for log in folder.iterdir() for frame in frames(log)] == [b"one"]
+    assert len(synced) == 2  # the folder in which the log is new, and the log
+
+
+def test_what_is_kept_as_unread_counts_until_it_is_deleted(tmp_path):
+    async def add() -> None:
+        spool = Spool(tmp_path / "spool", 1000)
+        unread = spool.folder / "unread" / "1.otlp.jsonl"
+        unread.parent.mkdir()
+        unread.write_bytes(bytes(900))
+        await spool.seal()
+        for full in (spool, Spool(spool.folder, 1000)):
+            with pytest.raises(SpoolFull):
+                await full.add("json", bytes(200))
+        unread.unlink()
+        await spool.seal()
+        await spool.add("json", bytes(200))
+
+    asyncio.run(add())
+
+
 def test_a_disk_that_is_full_acknowledges_nothing_and_keeps_what_it_had(tmp_path):
     place = tmp_path / "small"
     place.mkdir()
