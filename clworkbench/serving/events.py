@@ -11,7 +11,7 @@ from clworkbench.serving.bodies import LINES, Refused
 from clworkbench.settings import Source
 from clworkbench.signals import mapping
 from clworkbench.signals.rows import Row, Rows
-from clworkbench.signals.values import Unreadable, as_text, canonical, decoded, kind_of, nested
+from clworkbench.signals.values import Unreadable, as_text, canonical, decoded, kind_of
 
 SOURCE = "feedback"
 MOST_EVENTS = 10_000
@@ -87,25 +87,10 @@ def _own_id(given: object) -> str:
 
 def _given(event: Row, column: str, otherwise: str) -> object:
     """What stands in a column, found as `mapping.read` finds it; where nothing does, `otherwise` is put there."""
-    holder, key = _place(event, column)
+    holder, key = mapping.place_of(event, column)
     if holder.get(key) in (None, ""):
         holder[key] = otherwise
     return holder[key]
-
-
-def _place(event: Row, column: str) -> tuple[Row, str]:
-    """The object that holds a column, and its key there; a dotted name reaches into objects, also into JSON texts."""
-    if column in event:
-        return event, column
-    head, dot, rest = column.partition(".")
-    while dot:
-        inner = nested(event.get(head))
-        if isinstance(inner, dict):
-            event[head] = inner
-            return _place(inner, rest)
-        step, dot, rest = rest.partition(".")
-        head = f"{head}.{step}"
-    return event, column
 
 
 def _events(body: bytes, media: str) -> list[object]:

@@ -80,7 +80,8 @@ def read(record: Row, rows: Rows, mapped: Plan) -> None:
     """Reads one object, or one row of a table; raises Unreadable for values that cannot be what they are mapped to."""
     given: Row = dict(mapped.constants)
     for column, field in mapped.columns.items():
-        value = _take(record, column)
+        holder, key = place_of(record, column)
+        value = holder.pop(key, None)
         if value is not None and value != "" and value == value:  # a NaN is a gap
             given[field] = value
     # What the row says, not its bytes: saved with other separators it is the same row, under another mapping another.
@@ -93,19 +94,19 @@ def read(record: Row, rows: Rows, mapped: Plan) -> None:
         rows.add(_interaction(fields, record, digest, rows))
 
 
-def _take(record: Row, column: str) -> object:
-    """Takes a column out of a record; a dotted name reaches into objects, also into JSON texts."""
+def place_of(record: Row, column: str) -> tuple[Row, str]:
+    """The object that holds a column, and its key there; a dotted name reaches into objects, also into JSON texts."""
     if column in record:
-        return record.pop(column)
+        return record, column
     head, dot, rest = column.partition(".")
     while dot:
         inner = nested(record.get(head))
         if isinstance(inner, dict):
             record[head] = inner
-            return _take(inner, rest)
+            return place_of(inner, rest)
         step, dot, rest = rest.partition(".")
         head = f"{head}.{step}"
-    return None
+    return record, column
 
 
 def _interaction(fields: Fields, left: Row, digest: str, rows: Rows) -> Row:

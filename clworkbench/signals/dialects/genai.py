@@ -7,7 +7,7 @@ from functools import lru_cache
 from clworkbench.signals.dialects.genai_messages import written
 from clworkbench.signals.messages import Message, ToolCall, finish_reason, messages, or_none
 from clworkbench.signals.rows import Row
-from clworkbench.signals.values import INT64, Fields, Note, Unreadable, encoded, nested
+from clworkbench.signals.values import INT64, Fields, Note, Unreadable, encoded, nested, silent
 
 EVENT_ROLES = {
     "gen_ai.system.message": "system",
@@ -296,14 +296,10 @@ def _tool(attributes: Fields) -> tuple[list[Message] | None, list[Message] | Non
         output = [Message("tool", result, None, call_id or None, name)]
     elif result is not None:
         part: Row = {"type": "tool_result", "id": call_id, "name": name, "result": result}
-        output = messages([{"role": "tool", "content": [part]}], _silent)
+        output = messages([{"role": "tool", "content": [part]}], silent)
     return input_, output
 
 
 def _as_text(value: object) -> str | None:
     """A text as it stands, anything else as JSON."""
     return value if value is None or isinstance(value, str) else encoded(value)
-
-
-def _silent(_kind: str, _example: str) -> None:
-    """A tool's result loses nothing."""
