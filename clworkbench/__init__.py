@@ -12,13 +12,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clworkbench.audit.budget import budget as spent
+    from clworkbench.audit.checks import audit as audited
     from clworkbench.lineage import trace
     from clworkbench.loop.capture import ingest
+    from clworkbench.loop.convert import build
     from clworkbench.loop.cycle import cycle
-    from clworkbench.loop.data import build, choose, freeze_suite, import_labels
+    from clworkbench.loop.data import choose, freeze_suite, import_labels
+    from clworkbench.loop.govern import forget, measure_redaction, plan_forget
     from clworkbench.loop.lesson import lesson
     from clworkbench.loop.look import look, losses, selected
     from clworkbench.loop.model import evaluate, train
+    from clworkbench.loop.policy import explain_policy
     from clworkbench.loop.ship import gate, power, release, rollback
     from clworkbench.loop.status import status
     from clworkbench.loop.turns import turns
@@ -32,7 +37,7 @@ _HOMES = {
     "choose": "loop.data",
     "import_labels": "loop.data",
     "freeze_suite": "loop.data",
-    "build": "loop.data",
+    "build": "loop.convert",
     "train": "loop.model",
     "evaluate": "loop.model",
     "power": "loop.ship",
@@ -47,15 +52,25 @@ _HOMES = {
     "losses": "loop.look",
     "turns": "loop.turns",
     "lesson": "loop.lesson",
+    "explain_policy": "loop.policy",
+    "measure_redaction": "loop.govern",
+    "plan_forget": "loop.govern",
+    "forget": "loop.govern",
+    "audited": "audit.checks:audit",
+    "spent": "audit.budget:budget",
 }
+"""Where each verb lives; after a colon its name there, where a package of ours has the verb's own."""
 
 __all__ = [
     "Workspace",
+    "audited",
     "build",
     "choose",
     "cycle",
     "draft_mapping",
     "evaluate",
+    "explain_policy",
+    "forget",
     "freeze_suite",
     "gate",
     "import_labels",
@@ -63,10 +78,13 @@ __all__ = [
     "lesson",
     "look",
     "losses",
+    "measure_redaction",
+    "plan_forget",
     "power",
     "release",
     "rollback",
     "selected",
+    "spent",
     "status",
     "trace",
     "train",
@@ -78,7 +96,8 @@ def __getattr__(name: str) -> object:
     """Loads a verb when it is first asked for, so that `import clworkbench` costs nearly nothing."""
     if name not in _HOMES:
         raise AttributeError(f"module 'clworkbench' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"clworkbench.{_HOMES[name]}"), name)
+    home, _, own_name = _HOMES[name].partition(":")
+    return getattr(import_module(f"clworkbench.{home}"), own_name or name)
 
 
 def __dir__() -> list[str]:

@@ -39,3 +39,11 @@ class EvidenceError(ClwError):
 
 class NotebookError(ClwError):
     """A notebook cannot be read, its settings cannot be set, or one of its cells failed."""
+
+
+class BudgetError(ClwError):
+    """What may be spent on a kind of work in this month is spent; the command line answers no (status 1)."""
+
+
+class ForgetError(ClwError):
+    """What is to be forgotten is not said clearly, or something of it still stands where it should not."""

@@ -1,6 +1,7 @@
 """Expressions of `clw.toml` and the command line: SQL over the columns of one row, and nothing that reaches further."""
 
 import difflib
+import io
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -19,6 +20,9 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`")
 _CLOCK = re.compile(r"\b(?:current_(?:date|time|timestamp)|localtime|localtimestamp|now\s*\()", re.IGNORECASE)
 _WINDOW = re.compile(r"\bover\s*\(", re.IGNORECASE)
 
+_ATTRIBUTE = re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`)|\battributes((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
+_ATTRIBUTE_NAME = re.compile(r"attributes\.[\w .:/@-]+")
+
 _ONE_ROW = {"Alias", "BinaryExpr", "Cast", "Column", "Field", "Function", "Literal", "Ternary"}
 _MANY_ROWS = {"Correlation", "DropNulls", "NullCount", "NUnique", "Quantile", "Range", "Rank", "RollingExpr", "Unique"}
 
@@ -29,7 +33,9 @@ def parse(text: str, columns: Collection[str]) -> pl.Expr:
     Args:
         text: polars' SQL. Its value in a row depends on that row alone: subqueries, table functions, aggregates,
             windows and the clock are refused, and nothing is evaluated as Python.
-        columns: the names that it may use; a struct's field is named `column.field`.
+        columns: the names that it may use; a struct's field is named `column.field`. `attributes.tenant.id` is the
+            value, as text, that the JSON in `attributes` holds under `tenant.id` or under `tenant` and `id`; a name
+            with other characters stands in double quotes as a whole.
 
     Returns:
         The expression; its type is not checked here.
@@ -39,7 +45,7 @@ def parse(text: str, columns: Collection[str]) -> pl.Expr:
     """
     _refuse_what_reaches_further(text)
     try:
-        expression = pl.sql_expr(text)
+        expression = pl.sql_expr(_ATTRIBUTE.sub(lambda m: m[1] or f'"attributes{m[2]}"', text))
         tree = json.loads(expression.meta.serialize(format="json"))
     except (PolarsError, PanicException, RecursionError, UnicodeEncodeError, ValueError) as error:
         reason = str(error).split("\n")[0]
@@ -48,8 +54,56 @@ def parse(text: str, columns: Collection[str]) -> pl.Expr:
             "Write it as SQL, with text in single quotes, e.g. app = 'desk' and latency_ms > 500"
         ) from None
     _refuse_many_rows(text, tree)
-    _refuse_unknown(text, expression.meta.root_names(), columns)
-    return expression
+    names = expression.meta.root_names()
+    inside = {name for name in names if "attributes" in columns and _ATTRIBUTE_NAME.fullmatch(name)} - set(columns)
+    _refuse_unknown(text, [name for name in names if name not in inside], columns)
+    return _rebuilt(tree, inside) if inside else expression
+
+
+def holds(frame: pl.DataFrame, text: str, *, where: str) -> pl.Series:
+    """In which rows an expression is true; where it is unknown (null), it is not.
+
+    Args:
+        frame: the rows it is about.
+        text: as for `parse`.
+        where: what stands before the message of an error, e.g. `policy.exclude.minors`.
+
+    Raises:
+        ExpressionError: it cannot be read, fails on these rows, or gives something else than true or false.
+    """
+    try:
+        found = frame.select(holds=parse(text, frame.columns))["holds"]
+    except ExpressionError as error:
+        raise ExpressionError(f"{where}: {error}") from None
+    except PolarsError as error:
+        raise ExpressionError(f"{where}: {text!r} fails on these rows: {error}. Mend the expression.") from error
+    if found.dtype != pl.Boolean:
+        raise ExpressionError(f"{where}: {text!r} gives {found.dtype}, not true or false. Compare it with something.")
+    found = found.fill_null(value=False)
+    return found if len(found) == frame.height else pl.repeat(found.item(), frame.height, eager=True).alias("holds")
+
+
+def _rebuilt(tree: object, inside: Collection[str]) -> pl.Expr:
+    """The expression with each name of an attribute replaced by the look into the JSON."""
+    parts = {name: json.loads(_attribute(name).meta.serialize(format="json")) for name in inside}
+
+    def replaced(node: object) -> object:
+        if isinstance(node, list):
+            return [replaced(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        name = node.get("Column")
+        return parts[name] if isinstance(name, str) and name in parts else {k: replaced(v) for k, v in node.items()}
+
+    return pl.Expr.deserialize(io.BytesIO(json.dumps(replaced(tree)).encode()), format="json")
+
+
+def _attribute(name: str) -> pl.Expr:
+    """`attributes.a.b`: the value under the key `a.b`, else the one under `a` and then `b`."""
+    keys = name.split(".")[1:]
+    flat = pl.col("attributes").str.json_path_match(f"$['{'.'.join(keys)}']")
+    nested = pl.col("attributes").str.json_path_match("$" + "".join(f"['{key}']" for key in keys))
+    return flat if len(keys) == 1 else pl.coalesce(flat, nested)
 
 
 def _refuse_what_reaches_further(text: str) -> None:

@@ -49,6 +49,15 @@ def write_atomically(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
+def sync(path: Path) -> None:
+    """Has a file's bytes, or the names in a folder, on the disk before it returns."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 @contextlib.contextmanager
 def told_when_full(what: str, place: Path) -> Iterator[None]:
     """Within it, a write that fails for want of space becomes an `ArtefactError` naming `what` and `place`.

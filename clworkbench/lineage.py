@@ -9,7 +9,7 @@ import polars as pl
 
 from clworkbench.display.text import visible
 from clworkbench.errors import ArtefactError
-from clworkbench.workspace import Workspace
+from clworkbench.workspace import Workspace, tombstones
 
 ROW_KINDS = ("training_set", "suite")
 SHOWN = 3
@@ -24,12 +24,14 @@ class Lineage:
         kind: its kind.
         down: what it was made from: `id`, `kind`, `depth` (1 is direct), `detail`.
         up: what was made from it, likewise.
+        note: what became of it, where it is there no more.
     """
 
     id: str
     kind: str
     down: pl.DataFrame
     up: pl.DataFrame
+    note: str | None = None
 
     def __repr__(self) -> str:
         return f"Lineage({self.id}: {self.down.height} down, {self.up.height} up)"
@@ -40,12 +42,13 @@ class Lineage:
         return {
             "id": self.id,
             "kind": self.kind,
+            "note": self.note,
             **{k: v.select("id", "kind", "depth").to_dicts() for k, v in sides.items()},
         }
 
     def lines(self, shown: int = SHOWN) -> list[str]:
         """The lineage as text: one line for each id, `shown` of a kind at each depth."""
-        text = [f"{self.id}  ({self.kind})"]
+        text = [f"{self.id}  ({self.kind})" + (f"  {self.note}" if self.note else "")]
         for title, side in (("made from", self.down), ("made into", self.up)):
             if not side.is_empty():
                 text.append(f"{title}:")
@@ -66,14 +69,14 @@ def _tree(side: pl.DataFrame, shown: int) -> Iterable[str]:
 
 
 def trace(workspace: Workspace, wanted: str) -> Lineage:
-    """Follows an id both ways.
+    """Follows an id both ways; what was forgotten is named by its old id, with what stands in its place.
 
     Args:
         workspace: where to look.
         wanted: an artefact's id (with or without its kind), a signal's id, or the source's own id of a signal.
 
     Raises:
-        ArtefactError: nothing of that name.
+        ArtefactError: nothing of that name, or a signal that was forgotten.
     """
     start = _find(workspace, wanted)
     kind = start.partition(":")[0]
@@ -83,14 +86,17 @@ def trace(workspace: Workspace, wanted: str) -> Lineage:
         return Lineage(start, kind, _records(workspace, _row(start, 0)), up)
     artefacts = _walk(workspace, workspace.catalog.parents(start), upwards=False)
     sets = pl.concat([_row(start, 0), artefacts]).filter(pl.col("kind").is_in(ROW_KINDS))
+    sets = sets.filter(~pl.col("id").is_in([name for name in sets["id"] if workspace.catalog.heir(name)]))
     signals = _signals_of(workspace, sets)
     down = pl.concat([artefacts, signals, _records(workspace, signals)])
-    return Lineage(start, kind, down, _walk(workspace, workspace.catalog.children(start), upwards=True))
+    up = _walk(workspace, workspace.catalog.children(start), upwards=True)
+    return Lineage(start, kind, down, up, _replaced(workspace, start))
 
 
 def _find(workspace: Workspace, wanted: str) -> str:
-    if workspace.catalog.artefact(wanted):
-        return wanted
+    for name in (wanted, *(f"{kind}:{wanted}" for kind in ROW_KINDS)):
+        if workspace.catalog.artefact(name) or workspace.catalog.heir(name):
+            return name
     for manifest in reversed(workspace.catalog.artefacts()):
         full = str(manifest["id"]).partition(":")[2]
         if wanted in (full, full.partition("@")[0]):
@@ -103,6 +109,8 @@ def _find(workspace: Workspace, wanted: str) -> str:
     if found.height > 1:
         some = ", ".join(found["interaction_id"].head(3))
         raise ArtefactError(f"{wanted}: {found.height} sources have a record of that id. Name the signal: {some}, …")
+    if forget := tombstones.of_interaction(workspace.catalog, bare, workspace.pseudonyms):
+        raise ArtefactError(f"{wanted}: a signal that was forgotten; see certificates/{forget:04d}.json.")
     raise ArtefactError(
         f"{wanted}: no artefact, no signal, and no source's record of that id.\n"
         "`clw status` lists releases, runs and training sets; a signal's id is its interaction_id."
@@ -137,11 +145,18 @@ def _walk(workspace: Workspace, first: list[str], *, upwards: bool) -> pl.DataFr
 
 
 def _says(workspace: Workspace, node: str) -> str | None:
+    if gone := _replaced(workspace, node):
+        return gone
     manifest = workspace.catalog.artefact(node) or {}
     parts = [
         f"{key} {manifest[key]}" for key in ("decision", "base", "examples", "signals", "steps") if key in manifest
     ]
     return ", ".join(parts) or None
+
+
+def _replaced(workspace: Workspace, node: str) -> str | None:
+    heir = workspace.catalog.heir(node)
+    return f"forgotten, replaced by {heir}" if heir else None
 
 
 def _holders(workspace: Workspace, signal: str) -> list[str]:

@@ -77,10 +77,96 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int | None = None
 
 
+class ExclusionRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What must not be used: rows of which every condition given here is true.
+
+    Attributes:
+        where: an expression over signals.
+        slice: one of `[slices]`.
+        source: the name of a source.
+        pattern: a regular expression, looked for in all texts of a row.
+        at: `use`: such rows never reach candidates, annotators, training sets or the suites made of them; `ingest`:
+            they never enter the tables.
+    """
+
+    name: str
+    where: str | None = None
+    slice: str | None = None
+    source: str | None = None
+    pattern: str | None = None
+    at: Literal["use", "ingest"] = "use"
+
+
+class SampleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which share of the signals may be used.
+
+    Attributes:
+        by: columns of signals, or expressions over them, that make the strata; a stratum is named by its values, joined
+            by '/'; a missing one is '-'.
+        rate: the share of a stratum that `rates` does not name.
+        rates: shares by stratum.
+    """
+
+    by: tuple[str, ...] = ()
+    rate: Share = 1.0
+    rates: dict[str, Share] = msgspec.field(default_factory=dict)
+
+
+class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a signal must be before it is learned.
+
+    Attributes:
+        min_confidence: accepted answers of a known confidence below it are left out.
+        verified: only what a person labelled or corrected.
+        min_agreement: least share of the labels on a signal that say the same.
+        reliability: how often each outcome rule, or `labels`, is right (0.5 says nothing); 0.8 for those not named.
+        min_belief: least probability that an accepted answer is good, all rules and labels that spoke about it weighed.
+        weigh: accepted rows are weighed by how far that probability is from a coin's, 2p - 1.
+        hold_injections: completions that look like instructions to a model wait for a person's label.
+    """
+
+    min_confidence: Share | None = None
+    verified: bool = False
+    min_agreement: Share | None = None
+    min_belief: Share | None = None
+    reliability: dict[str, Share] = msgspec.field(default_factory=dict)
+    weigh: bool = False
+    hold_injections: bool = True
+
+
+class CapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much one voice may weigh in a training set.
+
+    Attributes:
+        per_user: most rows of one user.
+        per_text: most rows that ask the same, word for word.
+        burst: a user's signals closer together than this count as one burst; the first of them stays.
+        brigade: as many actors agreeing on one answer's feedback within an hour are flagged, and not counted.
+    """
+
+    per_user: Positive | None = None
+    per_text: Positive | None = None
+    burst: timedelta | None = None
+    brigade: Positive | None = None
+
+
 class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What may be kept: `redaction` is on unless it is switched off in so many words."""
+    """What may be kept, and what may be learned.
+
+    Attributes:
+        redaction: on unless it is switched off in so many words.
+        leaving: the second tier, on all that leaves for annotators and training; `auto`: Presidio where it is there.
+        retention: nothing older is kept; None keeps it for ever.
+        exclude: in order; the first rule that holds names the reason.
+    """
 
     redaction: Literal["patterns", "off"] = "patterns"
+    leaving: Literal["auto", "presidio", "patterns"] = "auto"
+    retention: timedelta | None = None
+    exclude: tuple[ExclusionRule, ...] = ()
+    sample: SampleSettings = SampleSettings()
+    quality: QualitySettings = QualitySettings()
+    caps: CapSettings = CapSettings()
 
 
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,6 +237,23 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rules: tuple[GateRule, ...] = ()
 
 
+class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The most that may be spent in a calendar month (UTC); None is no limit."""
+
+    hours: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class BudgetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What each kind of work may cost, and all of them together; `usd_per_hour` is this machine's price."""
+
+    usd_per_hour: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    train: Limit = Limit()
+    eval: Limit = Limit()
+    label: Limit = Limit()
+    all: Limit = Limit()
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything `clw.toml` says, with defaults for what it leaves out."""
 
@@ -165,6 +268,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training: TrainingSettings = TrainingSettings()
     evals: EvalSettings = EvalSettings()
     gates: GateSettings = GateSettings()
+    budget: BudgetSettings = BudgetSettings()
 
 
 def load_settings(path: Path) -> Settings:
@@ -194,7 +298,23 @@ def parse_settings(text: str, place: str = "clw.toml") -> Settings:
     except msgspec.ValidationError as error:
         raise SettingsError(f"{place}: {_in_words(str(error))}") from error
     _check_sources(settings, place)
+    _check_policy(settings, place)
     return settings
+
+
+def _check_policy(settings: Settings, place: str) -> None:
+    """Refuses rules that say nothing, or name what is not there: what they should keep out would come in."""
+    for rule in settings.policy.exclude:
+        here = f"{place}: [policy.exclude.{rule.name}]"
+        if rule.where is rule.slice is rule.source is rule.pattern is None:
+            raise SettingsError(f"{here}: it excludes nothing. Give it where, slice, source or pattern.")
+        for key, name, known in (("slice", rule.slice, settings.slices), ("source", rule.source, settings.sources)):
+            if name is not None and name not in known and not (key == "source" and name in FORMAT_NAMES):
+                close = get_close_matches(name, known, n=1)
+                hint = f"Did you mean {close[0]!r}?" if close else f"Declare it in [{key}s]."
+                raise SettingsError(f"{here}: {key} = {name!r} is not declared. {hint}")
+        if rule.at == "ingest" and rule.slice is not None:
+            raise SettingsError(f"{here}: a slice is known after ingest only. Write its condition as `where`.")
 
 
 def _check_sources(settings: Settings, place: str) -> None:
@@ -235,11 +355,27 @@ def _shaped(raw: dict[str, Any]) -> dict[str, Any]:
                 raise SettingsError(f"sources.{name}: an empty path. Write a pattern such as 'inbox/*.jsonl'.")
     if isinstance(outcomes := raw.get("outcomes"), Mapping):
         shaped["outcomes"] = [
-            {"name": name, **_duration(_listed(rule, "negative", "positive"), name)}
+            {"name": name, **_duration(_listed(rule, "negative", "positive"), "within", f"outcomes.{name}")}
             if isinstance(rule, Mapping)
             else rule
             for name, rule in outcomes.items()
         ]
+    if isinstance(policy := raw.get("policy"), Mapping):
+        shaped["policy"] = _shaped_policy(policy)
+    return shaped
+
+
+def _shaped_policy(policy: Mapping[str, Any]) -> dict[str, Any]:
+    shaped = _duration(dict(policy), "retention", "policy")
+    if isinstance(rules := policy.get("exclude"), Mapping):
+        shaped["exclude"] = [
+            {"name": name, **rule} if isinstance(rule, Mapping) else {"name": name, "where": rule}
+            for name, rule in rules.items()
+        ]
+    if isinstance(sample := policy.get("sample"), Mapping):
+        shaped["sample"] = _listed(sample, "by")
+    if isinstance(caps := policy.get("caps"), Mapping):
+        shaped["caps"] = _duration(caps, "burst", "policy.caps")
     return shaped
 
 
@@ -247,16 +383,15 @@ def _listed(table: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {k: [v] if k in keys and isinstance(v, str) else v for k, v in table.items()}
 
 
-def _duration(table: dict[str, Any], name: str) -> dict[str, Any]:
-    if not isinstance(text := table.get("within"), str):
-        return table
+def _duration(table: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:
+    if not isinstance(text := table.get(key), str):
+        return dict(table)
     match = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip())
     if not match:
         raise SettingsError(
-            f"outcomes.{name}: within = {text!r} is no length of time.\n"
-            "Write a number and a unit (s, m, h, d, w), e.g. '24h'."
+            f"{place}: {key} = {text!r} is no length of time.\nWrite a number and a unit (s, m, h, d, w), e.g. '24h'."
         )
-    return {**table, "within": timedelta(**{UNITS[match[2]]: int(match[1])})}
+    return {**table, key: timedelta(**{UNITS[match[2]]: int(match[1])})}
 
 
 def _in_words(message: str) -> str:
@@ -277,8 +412,9 @@ def _in_words(message: str) -> str:
 
 
 _STRUCTS = (
-    Settings, Source, OutcomeRule, ModelSettings, PolicySettings, CandidateSettings, LabelSettings, TrainingSettings,
-    EvalSettings, GateRule, GateSettings,
+    Settings, Source, OutcomeRule, ModelSettings, PolicySettings, ExclusionRule, SampleSettings, QualitySettings,
+    CapSettings, CandidateSettings, LabelSettings, TrainingSettings,
+    EvalSettings, GateRule, GateSettings, Limit, BudgetSettings,
 )  # fmt: skip
 
 
@@ -325,7 +461,32 @@ thumbs = { score = "thumbs" }
 # refunds = "text LIKE '%refund%'"
 
 [policy]
-redaction = "@redaction@"         # e-mail, phone, card, IBAN and IP never enter the tables; "off" keeps them
+redaction = "@redaction@"         # personal data and secrets never enter the tables; "off" keeps them
+# leaving = "auto"              # what leaves for annotators and training is looked at again, by Presidio if installed
+# retention = "365d"            # `clw forget --retention` removes what is older, and what was made of it
+
+# What must not be learned, a rule each. `clw policy` says what they would do before they do it.
+# [policy.exclude]
+# no_consent = "coalesce(attributes.consent, 'no') <> 'yes'"
+# tests = { where = "environment = 'test'", at = "ingest" }      # never enters the tables
+# contracts = { pattern = "(?i)strictly confidential" }
+#
+# [policy.sample]
+# by = "app"                    # strata; drawn by keyed hash, so that a signal is in or out for ever
+# rates = { chat = 0.2 }        # all of the others
+#
+# [policy.quality]
+# min_confidence = 0.3
+# verified = true               # only what a person labelled or corrected
+# min_agreement = 0.67
+# reliability = { thumbs = 0.65, corrected = 0.9, labels = 0.95 }
+# min_belief = 0.8
+#
+# [policy.caps]
+# per_user = 50
+# per_text = 20
+# burst = "10s"
+# brigade = 10
 
 [candidates]
 n = 200
@@ -352,4 +513,10 @@ scorers = ["exact_match"]       # exact_match, valid_json, json_field:NAME
 [gates]
 # metric = "exact_match"
 # target = "refunds"
+
+# What may be spent in a calendar month (UTC): train, eval, label, and all of them together stop there, in words.
+# [budget]
+# usd_per_hour = 1.2            # what an hour of this machine costs; nothing when left out
+# train = { hours = 10, usd = 50 }
+# all = { usd = 100 }
 """

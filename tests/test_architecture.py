@@ -23,7 +23,10 @@ GROUND = (
     "policy",
 )
 JOINERS = ("workspace", "lineage", "audit", "loop", "records", "serving", "demo", "cli")
-HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "argilla", "evidently", "scipy", "plotly", "pandas"}
+HEAVY = {
+    "torch", "transformers", "trl", "peft", "datasets", "argilla", "evidently", "scipy", "plotly", "pandas",
+    "presidio_analyzer", "spacy",
+}  # fmt: skip
 
 
 def imported(path: Path) -> set[str]:

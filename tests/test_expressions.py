@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clworkbench.errors import ExpressionError
-from clworkbench.expressions import parse
+from clworkbench.expressions import holds, parse
 
 COLUMNS = ["app", "latency_ms", "score", "tags", "meta", "odd name"]
 FRAME = pl.DataFrame(
@@ -110,3 +110,39 @@ def test_any_text_gives_an_expression_or_an_expression_error(text: str) -> None:
     except ExpressionError:
         return
     assert set(found.meta.root_names()) <= set(COLUMNS)
+
+
+ATTRIBUTED = pl.DataFrame(
+    {
+        "app": ["desk", "desk", "phone", None],
+        "attributes": ['{"tenant.id": "a", "n": 3}', '{"tenant": {"id": "b"}, "ok": true}', "not JSON", None],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("attributes.tenant.id = 'a'", [True, False, None, None]),
+        ("attributes.tenant.id in ('b', 'c') or app = 'phone'", [False, True, True, None]),
+        ('"attributes.tenant.id" is null', [False, False, True, True]),
+        ("cast(attributes.n as double) > 2", [True, None, None, None]),
+        ("coalesce(attributes.ok, 'false') = 'true'", [False, True, False, False]),
+        ("app = 'attributes.tenant.id'", [False, False, False, None]),
+    ],
+)
+def test_an_attribute_is_read_out_of_the_json_under_one_key_or_two(text: str, expected: list[bool | None]) -> None:
+    assert ATTRIBUTED.select(x=parse(text, ATTRIBUTED.columns))["x"].to_list() == expected
+
+
+def test_attributes_of_a_table_without_any_are_an_unknown_column() -> None:
+    with pytest.raises(ExpressionError, match=r"no column 'attributes\.x'"):
+        parse("attributes.x = '1'", COLUMNS)
+
+
+def test_where_an_expression_is_unknown_it_does_not_hold() -> None:
+    assert holds(FRAME, "app = 'desk'", where="here").to_list() == [True, False, False]
+    assert holds(FRAME, "true", where="here").to_list() == [True, True, True]
+    assert holds(FRAME.clear(), "app = 'desk'", where="here").to_list() == []
+    with pytest.raises(ExpressionError, match=r"^here: 'latency_ms' gives Float64, not true or false"):
+        holds(FRAME, "latency_ms", where="here")

@@ -74,3 +74,46 @@ def test_a_file_that_is_no_text_says_so(tmp_path):
     (tmp_path / "clw.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match="not UTF-8"):
         load_settings(tmp_path / "clw.toml")
+
+
+POLICY = """
+[slices]
+tests = "environment = 'test'"
+[policy]
+retention = "365d"
+[policy.exclude]
+short = "app = 'internal'"
+long = { slice = "tests" }
+[policy.sample]
+by = "app"
+rates = { chat = 0.2 }
+[policy.caps]
+burst = "10s"
+"""
+
+
+def test_a_policy_is_read_in_its_pleasant_forms():
+    policy = parse_settings(POLICY).policy
+    assert policy.retention == timedelta(days=365)
+    assert [(rule.name, rule.where, rule.slice, rule.at) for rule in policy.exclude] == [
+        ("short", "app = 'internal'", None, "use"),
+        ("long", None, "tests", "use"),
+    ]
+    assert (policy.sample.by, policy.sample.rates, policy.sample.rate) == (("app",), {"chat": 0.2}, 1.0)
+    assert policy.caps.burst == timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[policy.exclude]\nx = {}", r"\[policy.exclude.x\]: it excludes nothing"),
+        ("[policy.exclude]\nx = { slice = 'test' }\n[slices]\ntests = 'true'", "slice = 'test' .* mean 'tests'"),
+        ("[policy.exclude]\nx = { source = 'ap' }\n[sources.app]", "source = 'ap' is not declared. .* 'app'"),
+        ("[policy.exclude]\nx = { slice = 'a', at = 'ingest' }\n[slices]\na = 'true'", "known after ingest only"),
+        ("[policy.sample]\nrates = { a = 2 }", "rates"),
+        ("[policy]\nretention = 'for ever'", "policy: retention = 'for ever' is no length of time"),
+    ],
+)
+def test_a_policy_that_would_keep_nothing_out_is_refused(text: str, says: str):
+    with pytest.raises(SettingsError, match=says):
+        parse_settings(text)

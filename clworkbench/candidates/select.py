@@ -12,8 +12,18 @@ from clworkbench.errors import SettingsError
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import TimestampUtc
 
-DEFAULT: Mapping[str, float] = {"failure": 0.4, "human_override": 0.3, "low_confidence": 0.2, "random": 0.1}
+DEFAULT: Mapping[str, float] = {
+    "failure": 0.4,
+    "human_override": 0.3,
+    "low_confidence": 0.2,
+    "random": 0.05,
+    "held_for_review": 0.05,
+}
 """Shares of n. What a reason cannot fill goes to the random share, and so does what the shares leave over."""
+
+_PARTS = {"failure": 0, "human_override": 8, "low_confidence": 16, "random": 24, "held_for_review": 4}
+"""Where each reason's eight digits of a keyed hash begin: with one order for all, those that one share left behind
+would come last in the next."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,8 @@ def select(
 
     The reasons take their turns in the order of `quotas`, `random` last: `failure` (the outcome settled as negative),
     `human_override` (somebody gave a better answer), `low_confidence` (the lowest by rank among those whose
-    confidence is known), `random` (any signal not chosen yet). All but low confidence draw in the order of keyed
+    confidence is known), `held_for_review` (the policy will not have it learned before a person saw it), `random` (any
+    signal not chosen yet). All but low confidence draw in the order of keyed
     hashes: the same signals always give the same candidates, and more signals change few of them.
 
     `inclusion_probability` is the chance that a signal like this one is drawn in some share it was eligible for,
@@ -63,7 +74,7 @@ def select(
     the same selection again adds nothing and a new reason is a new row.
 
     Args:
-        signals: one row for each answer, as `signals.view.signals` gives it.
+        signals: one row for each answer, as `signals.view.signals` gives it; `held_for_review` (Boolean) may be there.
         n: how many to choose.
         pseudonyms: makes the ids and the order.
         as_of: what was known by then; kept in the rows.
@@ -110,6 +121,7 @@ def _pool(signals: pl.DataFrame, pseudonyms: Pseudonyms) -> pl.DataFrame:
             failure=(~pl.col("outcome")).fill_null(value=False),
             human_override=pl.col("improvement").is_not_null(),
             low_confidence=pl.lit(value=False),
+            held_for_review="held_for_review" if "held_for_review" in signals.columns else pl.lit(value=False),
             confidence=confidence,
             drawn_by=drawn_by,
             chosen_for=pl.lit(None, pl.String),
@@ -123,9 +135,7 @@ def _pool(signals: pl.DataFrame, pseudonyms: Pseudonyms) -> pl.DataFrame:
 def _draw(pool: pl.DataFrame, reason: str, share: int) -> pl.DataFrame:
     """Mark the rows that one reason chooses; lower `missed`, the chance of being left out, for all it could choose."""
     by_rank = reason == "low_confidence"
-    # Each reason has its own part of the hash: with one order for all, those that one share left behind would come
-    # last in the next.
-    part = pl.col("drawn_by").str.slice(8 * list(DEFAULT).index(reason), 8)
+    part = pl.col("drawn_by").str.slice(_PARTS[reason], 8)
     rank = pl.col("low_rank") if by_rank else pl.concat_str(part, "drawn_by")
     eligible = {"low_confidence": pl.col("confidence").is_not_null(), "random": pl.lit(value=True)}.get(
         reason, pl.col(reason)

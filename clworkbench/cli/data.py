@@ -200,7 +200,7 @@ def build(
     Rows that stand in a suite (exactly, normalised, or by their conversation) are dropped and counted. The same
     inputs give the same version.
     """
-    from clworkbench.loop.data import build as make
+    from clworkbench.loop.convert import build as make
     from clworkbench.workspace import Workspace
 
     made = make(Workspace(workspace), name, where=where, learned_by=learned_by, as_of=as_of, event_time=event_time)

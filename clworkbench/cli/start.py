@@ -53,6 +53,7 @@ def status(workspace: str, rebuild: bool) -> Answer:
         f"champion   {found.champion}" + (f", {found.history[-1][2]}" if found.history else ", nothing released")
     )
     lines.append(f"spent      {found.spent['seconds'] / 60:.1f} minutes of training and evaluation")
+    lines += [f"this month {said}" for said in found.left]
     lines += ["next", *(f"  {number}. {step}" for number, step in enumerate(found.next, 1))]
     return found.as_dict(), lines
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from clworkbench.display.text import visible
-from clworkbench.errors import ClwError, WorkspaceError
+from clworkbench.errors import BudgetError, ClwError, WorkspaceError
 
 Answer = tuple[dict[str, object], Sequence[str]]
 """What a verb found: for scripts, and as lines for a person."""
@@ -53,12 +53,15 @@ def workspace_option(function: Function) -> Function:
 
 
 def answers(function: Callable[..., Answer | No]) -> Callable[..., None]:
-    """Adds `--json` and prints what the verb found; 'no' exits with 1."""
+    """Adds `--json` and prints what the verb found; 'no' exits with 1, and so does a budget that is spent."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
     @functools.wraps(function)
     def run(as_json: bool, **options: object) -> None:
-        found = function(**options)
+        try:
+            found = function(**options)
+        except BudgetError as error:
+            found = No(({"why": str(error)}, [visible(str(error))]))
         payload, lines = found.answer if isinstance(found, No) else found
         click.echo(json.dumps(payload, default=str, ensure_ascii=False) if as_json else "\n".join(lines))
         if isinstance(found, No):

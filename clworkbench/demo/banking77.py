@@ -14,7 +14,7 @@ from clworkbench.demo.story import Say, answers, first_champion, freeze, open_st
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import SourceError
 from clworkbench.files import sha256_file
-from clworkbench.loop import capture, data, model, rules
+from clworkbench.loop import capture, convert, model, rules
 from clworkbench.training_sets.texts import normalised
 from clworkbench.workspace import Workspace
 
@@ -236,7 +236,7 @@ def _week_two(workspace: Workspace, cast: pl.DataFrame, champion_run: str, say: 
 def _control(workspace: Workspace, champion_run: str, say: Say) -> str:
     """An equally long run from the same champion, on everything but the late intents. Returns its run."""
     late = workspace.settings.slices["late"]
-    made = data.build(workspace, "control", where=f"NOT ({late})", learned_by=champion_run)
+    made = convert.build(workspace, "control", where=f"NOT ({late})", learned_by=champion_run)
     say(f"Control. {made.id}: {made.built.frame.height} rows, the late intents left out")
     with progress_bar("train the control") as advance:
         run = model.train(workspace, made.id, parent=champion_run, advance=advance)

@@ -38,6 +38,9 @@ thumbs = {{ score = "thumbs" }}
 [slices]
 {target} = "array_contains(feedback_names, 'topic:{target}')"   # as operators file the ticket
 
+[policy]
+leaving = "patterns"            # a seed repeats itself whatever else is installed
+
 [candidates]
 n = 100
 

@@ -11,7 +11,7 @@ import polars as pl
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import ClwError
 from clworkbench.files import write_atomically
-from clworkbench.loop import data, model, ship
+from clworkbench.loop import convert, data, model, ship
 from clworkbench.loop.cycle import Cycle, cycle
 from clworkbench.workspace import Workspace
 
@@ -58,7 +58,7 @@ def first_champion(workspace: Workspace, *, steps: int, rate: float, say: Say) -
     """Trains the first champion on what is there and releases it, or finds it released. Returns its run."""
     if served := workspace.catalog.champions():
         return next(parent for parent in workspace.catalog.parents(served[0][0]) if parent.startswith("run:"))
-    made = data.build(workspace, "champion")
+    made = convert.build(workspace, "champion")
     say(f"  build    {made.id}: {made.built.frame.height} rows from the operators' answers")
     with progress_bar("train the champion") as advance:
         run = model.train(workspace, made.id, steps=steps, learning_rate=rate, advance=advance)

@@ -193,3 +193,30 @@ def loss_figure(losses: Mapping[str, Sequence[float]], *, title: str) -> "Figure
     figure.update_xaxes(title="step", showgrid=False)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0})
     return styled(figure, title=title, height=400)
+
+
+def limits_figure(frame: pl.DataFrame, *, title: str) -> "Figure":
+    """What was spent as bars, and what may be spent as a line across each.
+
+    Args:
+        frame: `month` (Date), `kind`, `hours`, `usd`, `limit_hours` and `limit_usd` (null without a limit).
+        title: what is drawn.
+    """
+    from plotly.subplots import make_subplots
+
+    money = frame.select(pl.col("usd").sum() > 0).item() or frame["limit_usd"].count() > 0
+    units = {"hours": "hours", "usd": "US dollars"} if money else {"hours": "hours"}
+    figure = make_subplots(rows=1, cols=len(units), shared_yaxes=True, horizontal_spacing=0.06)
+    places = [f"{row['month']:%Y-%m} {plain(row['kind'])}" for row in frame.iter_rows(named=True)]
+    for column, (name, unit) in enumerate(units.items(), start=1):
+        spent, limits = frame[name].to_list(), frame[f"limit_{name}"].to_list()
+        over = [GOOD if limit is None or amount < limit else BAD for amount, limit in zip(spent, limits, strict=True)]
+        bars = {"type": "bar", "orientation": "h", "x": spent, "y": places, "marker": {"color": over}}
+        figure.add_trace({**bars, "hovertemplate": "%{y}: %{x:,.2f} " + unit + "<extra></extra>"}, row=1, col=column)
+        mark = {"symbol": "line-ns-open", "size": 22, "color": INK, "line": {"width": 2}}
+        line = {"type": "scatter", "mode": "markers", "x": limits, "y": places, "marker": mark}
+        figure.add_trace({**line, "hovertemplate": "limit: %{x:,.2f} " + unit + "<extra></extra>"}, row=1, col=column)
+        figure.update_xaxes(title=unit, rangemode="tozero", row=1, col=column)
+    figure.update_yaxes(autorange="reversed", automargin=True, type="category")
+    figure.update_layout(showlegend=False)
+    return styled(figure, title=title, height=140 + 30 * frame.height)

@@ -1,6 +1,5 @@
 """Ingest: files of a source into the tables, nothing lost, nothing double, every record accounted for."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -11,23 +10,22 @@ import polars as pl
 
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import SourceError
-from clworkbench.files import sha256_of_beginnings
+from clworkbench.files import sha256_file, sha256_of_beginnings
+from clworkbench.loop.admission import admit, at_ingest
 from clworkbench.loop.inbox import by_source
 from clworkbench.loop.ingest_report import FileReport, IngestReport
-from clworkbench.policy.redaction import redact
 from clworkbench.settings import Source, settings_dict
 from clworkbench.signals.cores import read_on_cores
 from clworkbench.signals.reading import BY_CONTENT, Chunk, Detection, can_grow, read, recognised
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
+from clworkbench.workspace.known import KnownRows
 
-READING_VERSION = 2
+READING_VERSION = 3
 """Raised when readers change what they make of the same bytes, so that known files are read again."""
 
 WAIT_S = 3600.0
 """How long an ingest waits for another one of the same source."""
-
-INGESTED = ("interactions", "feedback", "quarantine")
 
 
 def ingest(
@@ -58,15 +56,17 @@ def ingest(
     done = 0
     for declared, files in sources:
         with workspace.lease(f"ingest {declared.name}", "ingest", wait_s=WAIT_S):
+            known = workspace.known_rows(declared.name)
             for file in files:
                 progress = partial(_advance, advance, done, total, file.name)
-                read_file = _ingest_file(workspace, file, declared, progress)
+                read_file = _ingest_file(workspace, file, declared, known, progress)
                 report.add(read_file)
                 report.files.append(read_file)
                 if read_file.damage:
                     left_out[str(file)] = read_file.damage
                 done += file.stat().st_size
             workspace.sweep("ingest", declared.name)
+            workspace.compact(table for table, rows in report.tables.items() if rows)
         if read_until:
             workspace.catalog.note_watermark(declared.name, read_until)
     if left_out and not report.records:
@@ -77,11 +77,32 @@ def ingest(
     return report
 
 
+def ingest_log(workspace: Workspace, file: Path, source: str) -> FileReport:
+    """Reads a file of lines that is deleted once it is read: it is not noted among the known files.
+
+    Args:
+        workspace: where to.
+        file: a file of lines; the same one again, after a kill, adds nothing.
+        source: a source that is declared.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    declared = workspace.settings.sources[source]
+    counts = FileReport(source, file=str(file))
+    with workspace.lease(f"ingest {source}", "ingest", wait_s=WAIT_S):
+        span = Span(sha256_file(file), _reading(workspace, declared), 0, file.stat().st_size)
+        _ingest_chunks(workspace, file, declared, span, workspace.known_rows(source), counts)
+        workspace.sweep("ingest", source)
+        workspace.compact(table for table, rows in counts.tables.items() if rows)
+    return counts
+
+
 def preview(workspace: Workspace, path: str | Path, source: str = "auto", *, n: int = 5) -> Chunk:
     """The first records of a file as they would be read and kept; nothing is written."""
     declared, [file, *_] = by_source(workspace, [path], source)[0][0]
     first = next(read(file, declared, workspace.pseudonyms, chunk_bytes=1 << 16))
-    kept = _redacted(workspace, first, Counter())
+    kept = admit(workspace, first).frames
     return Chunk(
         first.start,
         first.stop,
@@ -94,13 +115,14 @@ def preview(workspace: Workspace, path: str | Path, source: str = "auto", *, n: 
     )
 
 
-def _ingest_file(workspace: Workspace, file: Path, source: Source, at: Callable[[int], None]) -> FileReport:
+def _ingest_file(
+    workspace: Workspace, file: Path, source: Source, known: KnownRows, at: Callable[[int], None]
+) -> FileReport:
     """Reads one file, chunk by chunk; a chunk is a batch, so that a killed ingest goes on where it was.
 
     A file known by its hash is not parsed again, and of one that has grown only what is new.
     """
-    shape = {key: value for key, value in settings_dict(source).items() if key != "paths"}
-    reading = stable_id(READING_VERSION, shape, workspace.settings.policy.redaction)
+    reading = _reading(workspace, source)
     found = file.stat()
     size = found.st_size
     earlier = {int(str(told["bytes"])): (sha256, told) for sha256, told in _shorter(workspace, source, file, reading)}
@@ -116,7 +138,7 @@ def _ingest_file(workspace: Workspace, file: Path, source: Source, at: Callable[
     if start:
         counts.add_known(earlier[start][1])
     try:
-        _ingest_chunks(workspace, file, source, Span(sha256, reading, start, size), counts, at)
+        _ingest_chunks(workspace, file, source, Span(sha256, reading, start, size), known, counts, at)
     except SourceError as error:
         counts.damage = str(error).removeprefix(f"{file}: ")
         return counts
@@ -127,6 +149,13 @@ def _ingest_file(workspace: Workspace, file: Path, source: Source, at: Callable[
     told = counts.as_dict() | {"bytes": size, "can_grow": goes_on}
     workspace.catalog.note_file(source.name, sha256, reading, str(file.resolve()), told)
     return counts
+
+
+def _reading(workspace: Workspace, source: Source) -> str:
+    """How files of a source are read, as a short hash: read in another way, the same bytes are read again."""
+    shape = {key: value for key, value in settings_dict(source).items() if key != "paths"}
+    kept_out = [settings_dict(rule) for rule in at_ingest(workspace)]
+    return stable_id(READING_VERSION, shape, workspace.settings.policy.redaction, *kept_out)
 
 
 def _shorter(workspace: Workspace, source: Source, file: Path, reading: str) -> list[tuple[str, dict[str, object]]]:
@@ -145,22 +174,28 @@ class Span(NamedTuple):
 
 
 def _ingest_chunks(
-    workspace: Workspace, file: Path, source: Source, span: Span, counts: FileReport, at: Callable[[int], None]
+    workspace: Workspace,
+    file: Path,
+    source: Source,
+    span: Span,
+    known: KnownRows,
+    counts: FileReport,
+    at: Callable[[int], None] = lambda _: None,
 ) -> None:
-    committed = workspace.catalog.committed()
-    known = {table: workspace.tables.keys(table, committed, source.name) for table in INGESTED}
+    workspace.catch_up(known)
     for chunk in read_on_cores(file, source, workspace.pseudonyms, start=span.start, stop=span.size):
         batch_id = stable_id("ingest", source.name, span.sha256, span.reading, chunk.start, chunk.stop)
         if workspace.catalog.is_committed(batch_id):
             counts.add_chunk(chunk, {})
             continue
         where = {"file": file.name, "sha256": span.sha256, "start": chunk.start, "stop": chunk.stop}
-        frames = _redacted(workspace, chunk, counts.redacted)
-        fresh = workspace.write_batch(batch_id, "ingest", frames, source=source.name, detail=where, known=known)
-        for table, rows in fresh.items():
-            known[table] = pl.concat([known[table], rows.select(known[table].columns)])
+        admitted = admit(workspace, chunk)
+        counts.redacted.update(admitted.redacted)
+        fresh = workspace.write_batch(
+            batch_id, "ingest", admitted.frames, source=source.name, detail=where, known=known
+        )
         counts.batch_ids.append(batch_id)
-        counts.add_chunk(chunk, fresh)
+        counts.add_chunk(admitted.chunk, fresh)
         at(chunk.stop)
 
 
@@ -174,13 +209,3 @@ def _unmatched(workspace: Workspace, batch_ids: Sequence[str]) -> int:
     ids = ("interaction_id", "source_id", "conversation_id", "trace_id")
     there = workspace.scan("interactions").select(pl.concat_list(ids).alias("target_id")).explode("target_id").unique()
     return int(wanted.join(there, on="target_id", how="anti").select(pl.len()).collect().item())
-
-
-def _redacted(workspace: Workspace, chunk: Chunk, counts: Counter[str]) -> dict[str, pl.DataFrame]:
-    """The tables of a chunk as they may be kept; adds what was replaced to `counts`."""
-    frames = {"interactions": chunk.interactions, "feedback": chunk.feedback}
-    if workspace.settings.policy.redaction != "off":
-        for table, frame in frames.items():
-            frames[table], found = redact(frame, workspace.pseudonyms)
-            counts.update(found)
-    return {**frames, "quarantine": chunk.quarantine}

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
+from clworkbench.audit.budget import allow
 from clworkbench.candidates.select import Selection
 from clworkbench.display.html import html_table
 from clworkbench.display.progress import progress_bar
-from clworkbench.errors import EvidenceError
-from clworkbench.loop import capture, data, model, rules, ship
+from clworkbench.errors import BudgetError, EvidenceError
+from clworkbench.loop import capture, convert, data, model, rules, ship
 from clworkbench.loop.inbox import holds_something
 from clworkbench.settings import OutcomeRule
 from clworkbench.signals.outcomes import summary
@@ -55,8 +56,9 @@ class Cycle:
 def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bool = False, say: Say = quiet) -> Cycle:
     """Runs the loop: ingest, settle, select, label, build, train, evaluate, gate, release.
 
-    It stops where a person must decide (labels wanted, gate on hold) or where there is too little to learn, and says
-    so. Every step is a no-op where nothing changed, so that a killed cycle goes on where it was.
+    It stops where a person must decide (labels wanted, gate on hold), where there is too little to learn or where the
+    month's budget is spent, and says so. Every step is a no-op where nothing changed, so that a killed cycle goes on
+    where it was.
 
     Args:
         workspace: whose loop.
@@ -80,10 +82,13 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
             return turn
         selection = data.choose(workspace, as_of=as_of, event_time=event_time)
         tell("select", f"{selection.frame.height:,} candidates: {_counts(selection.by_reason)}")
-        if wanted := _labels(workspace, selection, tell):
-            turn.waits_for = wanted
-            return turn
-        _learn(workspace, turn, tell, as_of=as_of, event_time=event_time)
+        try:
+            if wanted := _labels(workspace, selection, tell):
+                turn.waits_for = wanted
+                return turn
+            _learn(workspace, turn, tell, as_of=as_of, event_time=event_time)
+        except BudgetError as error:
+            turn.waits_for = f"budget: {error}".rstrip(".")
     return turn
 
 
@@ -121,6 +126,7 @@ def _labels(workspace: Workspace, selection: Selection, tell: Say) -> str | None
     filled = path or workspace.folder / "labels.csv"
     blank = filled.with_name(f"to-label-{stable_id(chosen.sort().to_list())[:8]}.csv")
     if not blank.exists():
+        allow(workspace, "label")
         data.write_candidates(workspace, selection, blank)
     return f"labels: fill in {blank} and save it as {filled}; then run `clw cycle` again"
 
@@ -129,7 +135,7 @@ def _unlearned_labels(workspace: Workspace) -> bool:
     """Whether there are labels that the champion was not trained on: the next training has what it wants."""
     labels = workspace.labels().filter(pl.col("status") == "submitted")["label_id"]
     serving = model.champion(workspace)
-    sets = data.training_sets_of(workspace, serving) if serving.startswith("release:") else []
+    sets = convert.training_sets_of(workspace, serving) if serving.startswith("release:") else []
     learned = {label for each in sets for label in workspace.rows(each)["label_ids"].explode()}
     return bool(set(labels) - learned)
 
@@ -139,7 +145,7 @@ def _learn(workspace: Workspace, turn: Cycle, tell: Say, *, as_of: datetime | No
     serving = model.champion(workspace)
     parent = model.resolve(workspace, serving).name if serving.startswith("release:") else None
     try:
-        made = data.build(workspace, as_of=as_of, event_time=event_time, learned_by=parent)
+        made = convert.build(workspace, as_of=as_of, event_time=event_time, learned_by=parent)
     except EvidenceError as error:
         turn.waits_for = str(error).rstrip(".")
         return

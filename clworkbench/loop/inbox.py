@@ -18,7 +18,7 @@ DATA_SUFFIXES = (
 )
 """What is read of a folder: a licence or a note beside the data is no data."""
 
-OURS = (*FOLDERS.values(), "tables", "records", "spool", "simulation")
+OURS = (*FOLDERS.values(), "tables", "records", "certificates", "spool", "simulation")
 """Folders in a workspace that are its own, and no inbox."""
 
 ABOUT_ARROW = frozenset({"state.json", "dataset_info.json", "dataset_dict.json"})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clworkbench.audit.budget import Meter, metered
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import ModelError
 from clworkbench.loop.rules import gates_sha256, suites
@@ -92,6 +93,10 @@ def train(
         learning_rate: the peak of the schedule.
         seed: of data order and initial weights.
         advance: progress, in steps.
+
+    Raises:
+        BudgetError: what may be spent on training in this month is spent: before it begins, or at a checkpoint, from
+            which the same call goes on later.
     """
     from clworkbench.models.weights import fingerprint, weights
 
@@ -112,7 +117,10 @@ def train(
     with workspace.lease(run, "train"):
         manifest = workspace.catalog.artefact(run)
         if manifest is None:
-            manifest = _run(workspace, run, str(data["id"]), start, folder, sft, config, advance)
+            with metered(workspace, "train", run) as meter:
+                manifest = _run(
+                    workspace, run, str(data["id"]), start, folder, sft, config, meter.through(advance), meter
+                )
     return Training(manifest, time.monotonic() - began)
 
 
@@ -144,6 +152,7 @@ def _run(
     sft: "SftSettings",
     config: dict[str, object],
     advance: Advance,
+    meter: Meter,
 ) -> dict[str, object]:
     """Trains in the run's folder and seals it; returns its manifest."""
     from clworkbench.runs.sft import train_sft
@@ -158,6 +167,7 @@ def _run(
         sft,
         parent_adapter=start.adapter,
         on_step=lambda step, total, loss: advance(step, total, f"loss {loss:.3f}"),
+        on_checkpoint=meter.check,
     )
     about = config | {
         "parent": start.name if start.adapter else None,
@@ -171,12 +181,10 @@ def _run(
         "loss_last": result.loss_last,
         "losses": result.losses["loss"].to_list(),
         "environment": result.environment,
-        "cost": 0.0,
+        "cost": round(workspace.settings.budget.usd_per_hour * result.seconds / 3600, 4),
     }
     parents = [training_set, *([start.name] if start.adapter else [])]
-    manifest = workspace.seal_run(run, parents=parents, config=config, about=about)
-    workspace.catalog.spend("train", run, result.seconds, 0.0)
-    return manifest
+    return workspace.seal_run(run, parents=parents, config=config, about=about)
 
 
 def _start(workspace: Workspace, base: str | None, parent: str | None) -> ModelSpec:
@@ -224,6 +232,9 @@ def evaluate(workspace: Workspace, model: str, suite: str, *, advance: Advance =
         model: the model's name.
         suite: `name@version`, or a name for its newest version.
         advance: progress, in examples.
+
+    Raises:
+        BudgetError: what may be spent on evaluation in this month is spent.
     """
     from clworkbench.evals.evaluate import summary
     from clworkbench.models.weights import fingerprint, weights
@@ -243,7 +254,8 @@ def evaluate(workspace: Workspace, model: str, suite: str, *, advance: Advance =
     with workspace.lease(artefact, "eval", wait_s=3600):
         cached = workspace.catalog.is_committed(key)
         if not cached:
-            _score(workspace, key, artefact, spec, frozen, advance)
+            with metered(workspace, "eval", artefact) as meter:
+                _score(workspace, key, spec, frozen, meter.through(advance))
         rows = workspace.scan("scores").filter(pl.col("batch_id") == key).collect()
         about: dict[str, object] = {
             "model": spec.name,
@@ -258,12 +270,12 @@ def evaluate(workspace: Workspace, model: str, suite: str, *, advance: Advance =
     return Evaluation(manifest, rows, cached)
 
 
-def _score(workspace: Workspace, key: str, artefact: str, spec: ModelSpec, suite: str, advance: Advance) -> None:
+def _score(workspace: Workspace, key: str, spec: ModelSpec, suite: str, advance: Advance) -> None:
     """Generates and scores, and commits the scores with the hash of the gates that applied before they were seen."""
     from clworkbench.evals.evaluate import evaluate as score
     from clworkbench.models.load import load
 
-    settings, began = workspace.settings, time.monotonic()
+    settings = workspace.settings
     before = gates_sha256(workspace, suites(workspace))
     scores = score(
         load(spec, dtype=settings.model.dtype, threads=settings.model.threads),
@@ -277,4 +289,3 @@ def _score(workspace: Workspace, key: str, artefact: str, spec: ModelSpec, suite
     )
     detail = {"model": spec.name, "suite": suite, "gates_sha256": before}
     workspace.write_batch(key, "eval", {"scores": scores}, detail=detail)
-    workspace.catalog.spend("eval", artefact, time.monotonic() - began, 0.0)

@@ -1,13 +1,13 @@
 """Gate, release, roll back: a challenger ships on evidence, and the way back is one command."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import polars as pl
 
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import ArtefactError, EvidenceError
-from clworkbench.loop.data import training_sets_of
+from clworkbench.loop.convert import training_sets_of
 from clworkbench.loop.model import Evaluation, champion, evaluate, resolve
 from clworkbench.loop.rules import check, gates, gates_sha256, suites
 from clworkbench.releases.card import model_card
@@ -88,7 +88,13 @@ def gate(
     report = judge(champion_scores, challenger_scores, rules, target=target).with_findings(findings)
     ids = [str(e.manifest["id"]) for side in evals for e in side]
     artefact = f"gate:{stable_id('gate', names, ids, sha256)[:12]}"
-    about = {"suites": frozen, "target": target, "gates_sha256": sha256, **report.as_dict()}
+    about = {
+        "suites": frozen,
+        "target": target,
+        "gates_sha256": sha256,
+        "rules": [asdict(rule) for rule in rules],
+        **report.as_dict(),
+    }
     config = settings_dict(workspace.settings.gates)
     manifest = workspace.publish(artefact, parents=ids, config=config, about=about)
     return Gated(manifest, report)

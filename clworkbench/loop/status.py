@@ -6,6 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
+from clworkbench.audit.budget import Budget, budget
+from clworkbench.audit.forget import unfinished
+from clworkbench.audit.retention import due
 from clworkbench.display.html import html_table
 from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.model import champion
@@ -21,6 +24,7 @@ class Status:
     champion: str
     history: list[tuple[str, datetime, str]]
     spent: dict[str, float]
+    left: list[str]
     unfinished: int
     read_until: dict[str, str]
     next: list[str]
@@ -40,6 +44,7 @@ class Status:
         rows += [(f"{source} read until", at) for source, at in self.read_until.items()]
         rows += [("serves", self.champion + (f" ({self.history[-1][2]})" if self.history else ""))]
         rows += [("spent", f"{self.spent['seconds'] / 60:.1f} minutes of training and evaluation")]
+        rows += [("this month", said) for said in self.left]
         rows += [("next", step) for step in self.next]
         return html_table(("", ""), rows)
 
@@ -49,15 +54,17 @@ def status(workspace: Workspace) -> Status:
     tables = workspace.counts()
     kinds = ("training_set", "suite", "run", "gate", "release")
     artefacts = {kind: [str(m["id"]) for m in workspace.catalog.artefacts(kind)] for kind in kinds}
+    account = budget(workspace)
     return Status(
         tables=tables,
         artefacts=artefacts,
         champion=champion(workspace),
         history=workspace.catalog.champions(),
         spent=workspace.catalog.spent(),
+        left=account.left,
         unfinished=len(workspace.catalog.pending()),
         read_until={source: at.isoformat(timespec="minutes") for source, at in sorted(_read_until(workspace).items())},
-        next=_next(workspace, tables, artefacts),
+        next=[*_of_forget(workspace), *_of_budget(account), *_next(workspace, tables, artefacts)],
     )
 
 
@@ -91,6 +98,19 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
     if artefacts["run"] and artefacts["suite"] and not artefacts["gate"]:
         steps.append(f"clw gate {artefacts['run'][-1]}")
     return steps or ["clw cycle   (ingests what is new and goes as far as it can)"]
+
+
+def _of_forget(workspace: Workspace) -> list[str]:
+    """A forget that was interrupted, and what the policy no longer keeps."""
+    steps = ["clw forget   (one was interrupted: this ends it)"] if unfinished(workspace) else []
+    if n := due(workspace):
+        steps.append(f"clw forget --retention   ({n:,} rows are older than [policy] retention)")
+    return steps
+
+
+def _of_budget(account: Budget) -> list[str]:
+    spent = ", ".join(account.stopped)
+    return [f"wait, or raise [budget] in clw.toml: nothing is left for {spent}"] if spent else []
 
 
 def _of_outcomes(workspace: Workspace) -> list[str]:

@@ -26,6 +26,9 @@ from clworkbench.workspace.catalog import now
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+WAIT_S = 600.0
+"""How long a record waits while rows are forgotten."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -66,16 +69,17 @@ def record(
     settings = known | {name: value for name, value in own.items() if name in known}
     settings |= notebooks.parsed(given or {}, known, str(notebook))
     began, created = time.monotonic(), now()
-    executed = _execute(notebooks.prepared(source, settings, str(notebook)), notebook)
-    withheld = 0 if texts else without_texts(executed, workspace)
-    manifest = _about(workspace, notebook, created) | {
-        "settings": settings,
-        "texts": texts,
-        "withheld": withheld,
-        "seconds": round(time.monotonic() - began, 1),
-    }
     folder = (out or workspace.folder / "records") / f"{notebook.stem}-{created:%Y%m%dT%H%M%S%fZ}"
-    with draft(folder) as partial:
+    # Not while rows are forgotten: what it had read of them would be written afterwards.
+    with workspace.lease(f"record {folder.name}", "record", wait_s=WAIT_S), draft(folder) as partial:
+        executed = _execute(notebooks.prepared(source, settings, str(notebook)), notebook)
+        withheld = 0 if texts else without_texts(executed, workspace)
+        manifest = _about(workspace, notebook, created) | {
+            "settings": settings,
+            "texts": texts,
+            "withheld": withheld,
+            "seconds": round(time.monotonic() - began, 1),
+        }
         (partial / f"{notebook.stem}.ipynb").write_text(as_file(executed))
         (partial / f"{notebook.stem}.html").write_text(page(executed, title=notebook.stem))
         manifest["files"] = {path.name: sha256_file(path) for path in sorted(partial.iterdir())}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 OnStep = Callable[[int, int, float], None]
+OnCheckpoint = Callable[[], None]
 
 FINISHED = "training.json"
 
@@ -42,6 +43,7 @@ def train_sft(
     *,
     parent_adapter: Path | None = None,
     on_step: OnStep | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
 ) -> SftResult:
     """Train a LoRA adapter on completions.
 
@@ -56,6 +58,8 @@ def train_sft(
         settings: what may be decided.
         parent_adapter: an adapter to go on from (warm start), of the same base and rank.
         on_step: called after each step with (step, steps, loss).
+        on_checkpoint: called after each whole checkpoint but the last; what it raises ends this call, and the next one
+            goes on from there.
 
     Raises:
         EvidenceError: nothing can be learned from these rows.
@@ -79,7 +83,7 @@ def train_sft(
         if parent_adapter is not None:
             model = attach_adapter(model, parent_adapter, trainable=True)
         with told_when_full("training", out), quiet_transformers():
-            _train(model, tokenizer, learned, base, out, settings, run, on_step, environment)
+            _train(model, tokenizer, learned, base, out, settings, run, on_step, on_checkpoint, environment)
     return _finished(out, run)
 
 
@@ -92,6 +96,7 @@ def _train(
     settings: SftSettings,
     run: str,
     on_step: OnStep | None,
+    on_checkpoint: OnCheckpoint | None,
     environment: dict[str, str | int],
 ) -> None:
     from peft.helpers import disable_input_dtype_casting
@@ -104,7 +109,7 @@ def _train(
     if environment["device"] == "cpu" and isinstance(longest, int) and longest <= EAGER_UP_TO_TOKENS:
         model.set_attn_implementation("eager")
     trainer = completion_trainer(model, tokenizer, learned.frame, checkpoints, settings)
-    progress = Progress(run, checkpoint.seconds if checkpoint else 0.0, on_step)
+    progress = Progress(run, checkpoint.seconds if checkpoint else 0.0, on_step, on_checkpoint)
     trainer.add_callback(progress)
     try:
         # Autocast casts the small adapter to the activations' dtype; PEFT would cast the activations to the adapter's.

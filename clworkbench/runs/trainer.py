@@ -147,10 +147,17 @@ class WeightedCollator:
 class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no types that mypy reads
     """Reports each step, stops at a loss that is no number, and marks checkpoints once they are whole."""
 
-    def __init__(self, run: str, seconds_before: float, on_step: Callable[[int, int, float], None] | None) -> None:
+    def __init__(
+        self,
+        run: str,
+        seconds_before: float,
+        on_step: Callable[[int, int, float], None] | None,
+        on_checkpoint: Callable[[], None] | None,
+    ) -> None:
         self.run = run
         self.seconds_before = seconds_before
         self.on_step = on_step
+        self.on_checkpoint = on_checkpoint
         self.started = time.monotonic()
 
     @property
@@ -185,6 +192,8 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no t
             self.on_step(state.global_step, state.max_steps, logs["loss"])
 
     def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_more: object) -> None:
-        """Mark the checkpoint that was just written."""
+        """Mark the checkpoint that was just written; after the last one there is nothing left to stop."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         mark_complete(folder, self.run, state.global_step, self.seconds)
+        if self.on_checkpoint is not None and state.global_step < state.max_steps:
+            self.on_checkpoint()

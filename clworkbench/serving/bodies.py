@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from typing import NoReturn
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 LINES = ("application/x-ndjson", "application/jsonl")
@@ -84,14 +84,16 @@ class Body:
                 body = await self._received()
         except TimeoutError:
             raise Refused(408, f"the body was not here within {PATIENCE_S:.0f} seconds") from None
-        except ClientDisconnect:
-            raise Refused(400, "the sender went away before the body was here") from None
         return self._unpacked(body) if packing == "gzip" else body
 
     async def _received(self) -> bytes:
         pieces: list[bytes] = []
-        size = 0
-        async for piece in self._request.stream():
+        size, more = 0, True
+        while more:
+            message = await self._request.receive()
+            if message["type"] == "http.disconnect":
+                raise Refused(400, "the sender went away before the body was here")
+            piece, more = message.get("body", b""), message.get("more_body", False)
             size += len(piece)
             if size > MOST_BYTES:
                 too_large("the body")

@@ -3,10 +3,12 @@
 It reads paths from standard input, a line each, and answers each with a line of JSON; it ends when its input ends.
 """
 
+import contextlib
 import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,16 +16,20 @@ import msgspec
 import polars as pl
 
 from clworkbench.errors import ClwError
-from clworkbench.files import told_when_full
-from clworkbench.loop.capture import ingest
-from clworkbench.loop.ingest_report import IngestReport
+from clworkbench.files import sync, told_when_full
+from clworkbench.loop.capture import ingest_log
+from clworkbench.loop.ingest_report import Counts
 from clworkbench.serving import otlp_lines
 from clworkbench.serving.events import SOURCE, event_source
 from clworkbench.serving.ingesting import COUNTS
 from clworkbench.serving.spool import UNREAD, Frame, frames
 from clworkbench.settings import Settings, Source
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.known import KnownRows
 from clworkbench.workspace.tables import Tables
+
+CLOCK_NS = 1_000_000_000
+"""How far the times of files may lie behind the clock."""
 
 WAIT_S = 3600.0
 """How long to wait for the ingest of a killed capture, which ends with the log that it has in hand."""
@@ -36,19 +42,45 @@ class SyncedTables(Tables):
     a log that is read again would add nothing in their place.
     """
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._appended: set[str] = set()
+        self._since_ns = time.time_ns() - CLOCK_NS
+
     def append(self, name: str, frame: pl.DataFrame) -> None:
-        """Appends rows, and syncs also where there are none: a killed try may have written them."""
+        """Appends rows, and remembers that there are some to be synced."""
+        if frame.height:
+            self._appended.add(name)
         super().append(name, frame)
-        os.sync()
+
+    def sync(self) -> None:
+        """Has all files on the disk that came into the tables since the last time."""
+        began_ns = time.time_ns() - CLOCK_NS
+        for name in self._appended:
+            for folder in (self.folder / name, self.folder / name / "_delta_log"):
+                for file in os.scandir(folder):
+                    with contextlib.suppress(FileNotFoundError):  # it is no longer part of the table
+                        if file.is_file() and file.stat().st_mtime_ns >= self._since_ns:
+                            sync(Path(file))
+                sync(folder)
+        self._appended, self._since_ns = set(), began_ns
 
 
 class LiveWorkspace(Workspace):
-    """A workspace in which the sources of live capture are declared, also where `clw.toml` leaves them out."""
+    """A workspace in which the sources of live capture are declared, also where `clw.toml` leaves them out.
+
+    The keys of their rows are held from one log to the next.
+    """
 
     def __init__(self, folder: str | Path, spans: str) -> None:
         super().__init__(folder)
         self.tables = SyncedTables(self.folder / "tables")
         self._spans = spans
+        self._known: dict[str, KnownRows] = {}
+
+    def known_rows(self, source: str) -> KnownRows:
+        """The keys of a source's rows, as far as they were read before."""
+        return self._known.setdefault(source, super().known_rows(source))
 
     @property
     def settings(self) -> Settings:
@@ -59,7 +91,7 @@ class LiveWorkspace(Workspace):
         return msgspec.structs.replace(settings, sources=settings.sources | {SOURCE: events, self._spans: spans})
 
 
-def drain(workspace: Workspace, log: Path, spans: str) -> IngestReport:
+def drain(workspace: Workspace, log: Path, spans: str) -> Counts:
     """Reads one closed log into the tables and deletes it; a killed drain of it is done again, and adds nothing twice.
 
     Lines of which something was quarantined are kept in `spool/unread/`.
@@ -73,23 +105,24 @@ def drain(workspace: Workspace, log: Path, spans: str) -> IngestReport:
     """
     if not log.exists():
         raise FileNotFoundError(log)
-    report = IngestReport("capture")
+    report = Counts("capture")
     files = {SOURCE: log.with_suffix(".events.jsonl"), spans: log.with_suffix(".otlp.jsonl")}
     with told_when_full("what was captured", log.parent):
         _write_lines(log, files[spans], files[SOURCE])
         for source, file in files.items():
             if file.stat().st_size:
-                report.add(ingest(workspace, file, source))
-            _keep_unread(workspace, file)
+                read = ingest_log(workspace, file, source)
+                report.add(read)
+                if read.quarantined:
+                    _keep_unread(workspace, file)
     for file in files.values():
         file.unlink(missing_ok=True)
-    os.sync()  # what is kept as unread stands nowhere else once the log is gone
     log.unlink(missing_ok=True)
     return report
 
 
 def _keep_unread(workspace: Workspace, file: Path) -> None:
-    """Keeps the lines of which ingest has quarantined something: once the log is gone, they stand nowhere else."""
+    """Keeps the lines of which ingest has quarantined something."""
     places = workspace.scan("quarantine").filter(pl.col("file").str.ends_with(file.name)).select("offset", "length")
     unread = places.unique().sort("offset").collect().rows()
     if not unread:
@@ -103,6 +136,8 @@ def _keep_unread(workspace: Workspace, file: Path) -> None:
         for offset, length in unread:
             source.seek(offset)
             into.write(source.read(length) + b"\n")
+    for written in (kept, folder, file.parent):  # once the log is gone, they stand nowhere else
+        sync(written)
 
 
 def _write_lines(log: Path, spans: Path, events: Path) -> None:
@@ -128,6 +163,7 @@ def main(folder: str, spans: str) -> None:
         signal.signal(number, signal.SIG_IGN)  # the server ends this process, by closing its input
     workspace = LiveWorkspace(folder, spans)
     with workspace.lease("capture ingest", "capture", wait_s=WAIT_S):
+        os.sync()  # what a killed one has appended, for a batch that is now completed
         for line in sys.stdin:
             answer = _answer(workspace, Path(line.rstrip("\n")), spans)
             sys.stdout.write(json.dumps(answer) + "\n")

@@ -222,13 +222,14 @@ def _id_fault(span: dict[str, object]) -> str:
 
 def answer(signal: Signal, media: str, taken: Taken) -> Response:
     """The response to a request that was taken, with what of it was not."""
+    if not taken.rejected:
+        return Response(b"" if media == PROTOBUF else b"{}", media_type=media)
     response, field = ANSWERS[signal]
     said = response()
-    if taken.rejected:
-        setattr(said.partial_success, field, taken.rejected)
-        said.partial_success.error_message = (
-            f"{taken.rejected} of {taken.n + taken.rejected} not kept; the first: {taken.why}"
-        )
+    setattr(said.partial_success, field, taken.rejected)
+    said.partial_success.error_message = (
+        f"{taken.rejected} of {taken.n + taken.rejected} not kept; the first: {taken.why}"
+    )
     return Response(_encoded(said, media), media_type=media)
 
 

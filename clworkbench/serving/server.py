@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.serving import events, otlp
@@ -46,32 +44,41 @@ class Door:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def app(door: Door) -> Starlette:
-    """The ASGI application."""
-    takers: dict[str, Callable[[Request, Door], Awaitable[Response]]] = {
+Taker = Callable[[Request, Door], Awaitable[Response]]
+"""What becomes of a request that was let in."""
+
+
+def app(door: Door) -> ASGIApp:
+    """The ASGI application, without a framework's routing, which would cost as much as all else that a request does."""
+    takers: dict[str, Taker] = {
         "/v1/traces": partial(_take_records, signal="traces"),
         "/v1/logs": partial(_take_records, signal="logs"),
         "/v1/feedback": _take_events,
     }
-    routes = [Route(path, partial(_guarded, door=door, take=take), methods=["POST"]) for path, take in takers.items()]
-    told: dict[object, Callable[[Request, Exception], Response]] = {HTTPException: _not_here}
-    made = Starlette(routes=routes, exception_handlers=told)
-    made.router.redirect_slashes = False  # it would answer before the Host is looked at
-    return made
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await _guarded(request, door, takers.get(scope["path"]))
+            door.counts["requests"] += 1
+        except Refused as no:
+            door.counts["refused"] += 1
+            response = _refusal(request, no)
+        await response(scope, receive, send)
+
+    return serve
 
 
-async def _guarded(request: Request, door: Door, take: Callable[[Request, Door], Awaitable[Response]]) -> Response:
-    """Lets in who may come in, and tells in words and by status what was wrong."""
-    try:
-        check_host(request, door.names)
-        if request.url.path == "/v1/feedback" or not door.open_to_spans:
-            check_token(request, door.token)
-        response = await take(request, door)
-    except Refused as no:
-        door.counts["refused"] += 1
-        return _refusal(request, no)
-    door.counts["requests"] += 1
-    return response
+async def _guarded(request: Request, door: Door, take: Taker | None) -> Response:
+    """Lets in who may come in; raises Refused, with words and a status, for all else."""
+    check_host(request, door.names)
+    if take is None:
+        raise Refused(404, "nothing here: POST to /v1/traces, /v1/logs or /v1/feedback (metrics are not captured)")
+    if request.method != "POST":
+        raise Refused(405, "POST only")
+    if take is _take_events or not door.open_to_spans:
+        check_token(request, door.token)
+    return await take(request, door)
 
 
 async def _take_records(request: Request, door: Door, signal: otlp.Signal) -> Response:
@@ -125,12 +132,3 @@ def _refusal(request: Request, no: Refused) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return otlp.status(no.status, no.why, PROTOBUF if sent == PROTOBUF else JSON, headers)
-
-
-def _not_here(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    why = {
-        404: "nothing here: POST to /v1/traces, /v1/logs or /v1/feedback (metrics are not captured)",
-        405: "POST only",
-    }
-    return _refusal(request, Refused(error.status_code, why.get(error.status_code, error.detail)))

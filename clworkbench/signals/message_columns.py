@@ -1,6 +1,7 @@
 """Columns of messages in the making: flat lists of texts and of lengths, with no nested objects."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,11 @@ class MessageColumn:
         for message in messages:
             self._fields.extend(message)
 
+    def extend(self, rows: Sequence[Sequence[Message] | None]) -> None:
+        """Adds the messages of several rows."""
+        self._lengths.extend([None if messages is None else len(messages) for messages in rows])
+        self._fields.extend(chain.from_iterable(chain.from_iterable(filter(None, rows))))
+
     def series(self, name: str) -> pl.Series:
         """The column that these rows make."""
         n = len(Message._fields)
@@ -52,9 +58,9 @@ def _listed(name: str, lengths: list[int | None], flat: pl.DataFrame) -> pl.Seri
     """A column of lists of structs, out of all their elements one under the other; null where there is no list."""
     import pyarrow as pa
 
-    missing = np.fromiter((n is None for n in lengths), bool, len(lengths))
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(np.fromiter((n or 0 for n in lengths), np.int64, len(lengths)), out=ends[1:])
-    offsets = pa.array(ends, pa.int64(), mask=np.append(missing, False))
+    is_list = pl.Series([n is not None for n in lengths] + [True])
+    offsets = pl.select(pl.when(is_list).then(pl.Series(ends))).to_series().to_arrow()  # pa.array would import pandas
     structs = flat.to_struct().to_arrow(compat_level=pl.CompatLevel.newest())
     return pl.Series(name, pa.LargeListArray.from_arrays(offsets, structs))

@@ -1,7 +1,7 @@
 """Rows in the making: what one chunk of a source says, gathered record by record and turned into frames."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -105,30 +105,36 @@ class Occurrences:
 
 
 class Columns:
-    """The columns of a table in the making, filled row by row; what a row does not name is null.
-
-    The values stand in one flat list, row after row: a million rows are nothing to the garbage collector.
-    """
+    """The columns of a table in the making, filled row by row or many rows at once; what is not named is null."""
 
     def __init__(self, schema: pl.Schema) -> None:
-        self._plain = {name: dtype for name, dtype in schema.items() if dtype != MESSAGES}
-        self._names = tuple(self._plain)
+        self._plain: dict[str, list[object]] = {name: [] for name, dtype in schema.items() if dtype != MESSAGES}
         self._messages = {name: MessageColumn() for name, dtype in schema.items() if dtype == MESSAGES}
-        self._values: list[object] = []
-        self._order = list(schema)
+        self._schema = schema
 
     def append(self, row: Row) -> None:
         """Adds a row."""
-        self._values.extend(map(row.get, self._names))
+        for name, values in self._plain.items():
+            values.append(row.get(name))
         for name, column in self._messages.items():
             column.append(row.get(name))  # type: ignore[arg-type]  # readers put lists of messages there, or nothing
 
+    def extend(self, columns: Mapping[str, Sequence[object]], n: int) -> None:
+        """Adds `n` rows, given as columns."""
+        nothing = (None,) * n
+        for name, values in self._plain.items():
+            values.extend(columns.get(name, nothing))
+        for name, column in self._messages.items():
+            column.extend(columns.get(name, nothing))  # type: ignore[arg-type]
+
     def frame(self) -> pl.DataFrame:
         """The rows as a frame in the schema's order."""
-        n = len(self._names)
-        plain = [_series(name, self._plain[name], self._values[at::n]) for at, name in enumerate(self._names)]
-        nested = [column.series(name) for name, column in self._messages.items()]
-        return pl.DataFrame([*plain, *nested]).select(self._order)
+        return pl.DataFrame(
+            [
+                self._messages[name].series(name) if dtype == MESSAGES else _series(name, dtype, self._plain[name])
+                for name, dtype in self._schema.items()
+            ]
+        )
 
 
 def _series(name: str, dtype: pl.DataType, values: Sequence[object]) -> pl.Series:
@@ -195,6 +201,18 @@ class Rows:
             row["source"], row["record"] = self.source.name, self.records
             self._feedback.append(row)
         self.records += 1
+
+    def add_many(self, columns: Mapping[str, Sequence[object]], at: Sequence[int], n: int, reason: str) -> None:
+        """Ends `n` records at once: those numbered `at` (from 0 on) gave the rows of these columns, in this order.
+
+        The others are left out on purpose, for this reason.
+        """
+        if at:
+            sources, numbers = [self.source.name] * len(at), [self.records + number for number in at]
+            self._interactions.extend({**columns, "source": sources, "record": numbers}, len(at))
+        if len(at) < n:
+            self._skipped[reason] += n - len(at)
+        self.records += n
 
     def add_later(self, make: Callable[[], Row], digest: str) -> None:
         """Ends a record whose row is made when the chunk ends: records that come after it may still add to the row.

@@ -50,3 +50,19 @@ def wilson_bounds(rate: pl.Expr, n: pl.Expr, *, level: float = 0.95) -> Bounds:
 def quantile(level: float) -> float:
     """How many standard errors a two-sided normal interval of this level reaches to each side."""
     return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def exact_upper(events: int, n: int, *, level: float = 0.95) -> float:
+    """One-sided upper bound of a rate (0 to 1) after `events` in `n`; 1 where `n` is 0.
+
+    After none it is 1 - (1 - level)^(1/n), about 3/n at 95 %: the rule of three.
+
+    Source: Clopper and Pearson 1934; Hanley and Lippman-Hand 1983 for the rule of three.
+    """
+    if n <= 0 or events >= n:
+        return 1.0
+    if events == 0:
+        return float(1 - (1 - level) ** (1 / n))
+    from scipy.special import betaincinv
+
+    return float(betaincinv(events + 1, n - events, level))

@@ -1,12 +1,14 @@
 """Supervised training sets: accepted answers, corrections and labels, with the waterfall that led to them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import ACCEPT_WORDS, MESSAGES, REJECT_WORDS, TRAINING_ROWS
+from clworkbench.training_sets import allowed
+from clworkbench.training_sets.allowed import Allowed, Descent
 from clworkbench.training_sets.leakage import leaks
 from clworkbench.training_sets.split import replayed, with_split
 from clworkbench.training_sets.texts import canonical_json, conversation, normalised
@@ -19,18 +21,22 @@ class SftRules:
     """What may become a row, beside the signals themselves.
 
     Attributes:
-        where: Boolean expression over signals; None keeps all.
+        where: Boolean expression over signals, or a value for each; None keeps all.
         holdout: share of groups held out.
         replay: share of the training split that shall be rows in `learned`.
         learned: ids of rows the champion was trained on.
         draw: salt of the replay's sample.
+        allowed: the policy.
+        leave: gives rows with `prompt` and `completion` as they may be seen outside the workspace.
     """
 
-    where: pl.Expr | None = None
+    where: pl.Expr | pl.Series | None = None
     holdout: float = 0.1
     replay: float = 1.0
     learned: Sequence[str] = ()
     draw: str = ""
+    allowed: Allowed = field(default_factory=Allowed)
+    leave: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows
 
 
 @dataclass(frozen=True)
@@ -73,18 +79,21 @@ def build_sft(
         rules: see `SftRules`.
         pseudonyms: makes row ids and the split.
     """
-    waterfall = _Waterfall(signals)
+    waterfall = Descent(signals)
     if rules.where is not None:
         waterfall.keep(rules.where, "excluded")
+    allowed.use(waterfall, rules.allowed, pseudonyms)
     waterfall.rows = _with_rule(waterfall.rows, labels)
     for reason in ("rejected", "pending", "negative"):
         waterfall.drop(pl.col("rule") == reason, reason)
     waterfall.keep(_has_text("prompt", "user") & _has_text("completion", "assistant"), "no_text")
     cut = (pl.col("rule") == "accepted") & (pl.col("finish_reason").is_in(CUT_OFF) | pl.col("error").is_not_null())
     waterfall.drop(cut, "cut_off")
-    waterfall.rows = _with_identity(waterfall.rows, pseudonyms)
+    allowed.trust(waterfall, rules.allowed)
+    waterfall.rows = _with_identity(rules.leave(waterfall.rows), pseudonyms)
     waterfall.rows = _with_twins(waterfall.rows)
     waterfall.keep(pl.struct("said", "completion_json").is_first_distinct(), "duplicate")
+    allowed.cap(waterfall, rules.allowed, pseudonyms.split_salt)
     waterfall.rows = waterfall.rows.with_columns(leak=leaks(waterfall.rows, examples))
     for reason in ("leak_exact", "leak_normalised", "leak_group"):
         waterfall.drop(pl.col("leak") == reason, reason)
@@ -100,25 +109,9 @@ def build_sft(
     return BuiltSet(frame, signals.height, waterfall.dropped, n_new)
 
 
-class _Waterfall:
-    """Rows on their way down, and how many each rule took."""
-
-    def __init__(self, rows: pl.DataFrame) -> None:
-        self.rows = rows
-        self.dropped: dict[str, int] = {}
-
-    def keep(self, condition: pl.Expr, reason: str) -> None:
-        kept = self.rows.filter(condition)
-        self.dropped[reason] = self.rows.height - kept.height
-        self.rows = kept
-
-    def drop(self, condition: pl.Expr, reason: str) -> None:
-        self.keep(~condition.fill_null(value=False), reason)
-
-
 def _with_rule(signals: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """Adds `rule` (how the row is learned, or why it is not), `prompt`, `completion` and the ids behind them."""
-    rows = signals.join(_verdicts(labels), on="interaction_id", how="left")
+    rows = signals.join(verdicts(labels), on="interaction_id", how="left")
     labelled = pl.col("label_improvement").is_not_null()
     corrected = pl.col("improvement").is_not_null()
     accepted = pl.coalesce("label_accepts", "outcome")
@@ -158,7 +151,7 @@ def _with_twins(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.drop(ids).join(twins, on=["said", "completion_json"], how="left", maintain_order="left")
 
 
-def _verdicts(labels: pl.DataFrame) -> pl.DataFrame:
+def verdicts(labels: pl.DataFrame) -> pl.DataFrame:
     """What reviewers said about each signal: the latest improvement, and whether most accept the answer."""
     said = labels.filter(pl.col("status") == "submitted").sort("at", "label_id", nulls_last=False)
     value = pl.col("value").str.to_lowercase().str.strip_chars()
@@ -166,6 +159,7 @@ def _verdicts(labels: pl.DataFrame) -> pl.DataFrame:
     return said.group_by("interaction_id", maintain_order=True).agg(
         label_improvement=pl.col("improvement").drop_nulls().last(),
         label_accepts=pl.when(vote.sum() != 0).then(vote.sum() > 0),
+        label_agreement=(vote.count() + vote.sum().abs()) / (2 * vote.count()),
         label_ids=pl.col("label_id"),
     )
 
@@ -180,13 +174,12 @@ def _has_text(column: str, role: str) -> pl.Expr:
 
 
 def _with_identity(rows: pl.DataFrame, pseudonyms: Pseudonyms) -> pl.DataFrame:
-    """Adds `row_id`, `group`, `at`, `weight` and the texts by which duplicates and leaks are found."""
+    """Adds `row_id`, `group`, `at` and the texts by which duplicates and leaks are found."""
     prepared = rows.with_columns(
         said=normalised(conversation(pl.col("prompt"))),
         completion_json=canonical_json(pl.col("completion").cast(MESSAGES)),
         group=pl.coalesce("conversation_id", "user_key", "interaction_id"),
         at=pl.col("started_at"),
-        weight=pl.lit(1.0),
     ).sort("at", "interaction_id", nulls_last=True)
     pairs = zip(prepared["interaction_id"], prepared["completion_json"], strict=True)
     return prepared.with_columns(row_id=pl.Series([pseudonyms.id("row", *pair) for pair in pairs], dtype=pl.String))

@@ -1,21 +1,8 @@
 """Which rows are held out, and which learned rows are replayed: by keyed hash, so that a row never moves."""
 
-from hashlib import blake2b
-
 import polars as pl
 
-RESOLUTION = 2**32
-
-
-def uniform(ids: pl.Series, salt: str) -> pl.Series:
-    """A number in [0, 1) for each id, the same for the same id and salt. Source: BLAKE2b (RFC 7693)."""
-    key = salt.encode()[:64]
-    found = {text: _fraction(text, key) for text in ids.unique().to_list()}
-    return ids.replace_strict(found, return_dtype=pl.Float64)
-
-
-def _fraction(text: str, key: bytes) -> float:
-    return int.from_bytes(blake2b(text.encode(), digest_size=4, key=key).digest()) / RESOLUTION
+from clworkbench.policy.sampling import uniform
 
 
 def with_split(rows: pl.DataFrame, *, holdout: float, salt: str) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,15 @@ create table ledger (
     seq integer primary key autoincrement, at integer not null, verb text not null, artefact text,
     seconds real not null, cost_usd real not null);
 """
+
+ADDED = """
+create table if not exists tombstones (forget integer not null, kind text not null, id not null, until integer);
+create table if not exists forgets (
+    number integer primary key, begun_at integer not null, plan text, done text not null, sha256 text);
+create table if not exists replaced (id text primary key, heir text not null, forget integer not null);
+create table if not exists refused (id text primary key);
+"""
+"""Tables that workspaces made by earlier versions lack: they are made when a catalog is opened."""
 
 
 class Batch(NamedTuple):
@@ -96,7 +105,7 @@ class Catalog:
         """Makes the file with its tables; `meta` holds the workspace's id and its key's fingerprint."""
         catalog = cls(path)
         with catalog.transaction() as db:
-            for statement in SCHEMA.split(";"):
+            for statement in (SCHEMA + ADDED).split(";"):
                 if statement.strip():
                     db.execute(statement)
             rows = {"format": str(FORMAT), **meta}
@@ -123,6 +132,7 @@ class Catalog:
                 f"{path}: a workspace of format {found}; this version of clworkbench reads format {FORMAT}.\n"
                 "Use the version that wrote it, or start a new workspace with `clw init` and ingest again."
             )
+        catalog._connection.executescript(ADDED)
         return catalog
 
     def close(self) -> None:
@@ -215,6 +225,18 @@ class Catalog:
         )
         return [Batch(q, b, k, s, moment(at), json.loads(d), json.loads(c)) for q, b, k, s, at, d, c in rows]
 
+    # what a rule keeps out
+
+    def refused(self) -> set[str]:
+        """Ids of the interactions that a rule kept out of the tables: feedback on them stays out as well."""
+        return {str(row[0]) for row in self.query("select id from refused")}
+
+    def refuse(self, ids: Iterable[str], *, admitted: Iterable[str]) -> None:
+        """Notes interactions that a rule kept out, and that others, refused before, came in after all."""
+        with self.transaction() as db:
+            db.executemany("delete from refused where id = ?", [(i,) for i in admitted])
+            db.executemany("insert or ignore into refused values (?)", [(i,) for i in ids])
+
     # files and watermarks
 
     def known_file(self, source: str, sha256: str, reading: str) -> dict[str, object] | None:
@@ -279,6 +301,26 @@ class Catalog:
         """The ids that were made from an artefact."""
         return [str(r[0]) for r in self.query("select child from edges where parent = ? order by child", artefact_id)]
 
+    def replace_artefact(self, artefact_id: str, heir: str, published: int, forget: int) -> None:
+        """Strikes an artefact off; its edges stay, and its name leads to its heir, made of what was not forgotten.
+
+        `published` is the heir's place in the order of versions (microseconds since 1970).
+        """
+        with self.transaction() as db:
+            db.execute("insert or ignore into replaced values (?, ?, ?)", (artefact_id, heir, forget))
+            db.execute("update artefacts set published = ? where id = ?", (published, heir))
+            db.execute("delete from artefacts where id = ?", (artefact_id,))
+
+    def published(self, artefact_id: str) -> int | None:
+        """When an artefact was made, or found to be there again (microseconds since 1970); None where it is not."""
+        rows = self._connection.execute("select published from artefacts where id = ?", (artefact_id,)).fetchone()
+        return None if rows is None else int(rows[0])
+
+    def heir(self, artefact_id: str) -> str | None:
+        """What stands in place of an artefact that held what was forgotten since, or None where none did."""
+        rows = self.query("select heir from replaced where id = ?", artefact_id)
+        return str(rows[0][0]) if rows else None
+
     def set_champion(self, model: str, why: str) -> None:
         """Names the model that production serves from now on."""
         with self.transaction() as db:
@@ -307,13 +349,33 @@ class Catalog:
 
     # ledger
 
-    def spend(self, verb: str, artefact: str | None, seconds: float, cost_usd: float) -> None:
-        """Writes what a step cost into the ledger."""
+    def spend(self, verb: str, artefact: str | None, seconds: float, cost_usd: float) -> int:
+        """Writes what a step cost into the ledger; returns the entry's number."""
         with self.transaction() as db:
-            db.execute(
+            entry = db.execute(
                 "insert into ledger (at, verb, artefact, seconds, cost_usd) values (?, ?, ?, ?, ?)",
                 (micros(now()), verb, artefact, seconds, cost_usd),
             )
+        return int(entry.lastrowid or 0)
+
+    def spend_more(self, entry: int, seconds: float, cost_usd: float) -> None:
+        """Raises an entry of the ledger to what its step has cost so far."""
+        with self.transaction() as db:
+            db.execute("update ledger set seconds = ?, cost_usd = ? where seq = ?", (seconds, cost_usd, entry))
+
+    def ledger(self) -> pl.DataFrame:
+        """What each step cost, in order: `at`, `verb`, `artefact`, `seconds`, `cost_usd`."""
+        rows = self.query("select at, verb, artefact, seconds, cost_usd from ledger order by seq")
+        schema = {
+            "at": pl.Int64,
+            "verb": pl.String,
+            "artefact": pl.String,
+            "seconds": pl.Float64,
+            "cost_usd": pl.Float64,
+        }
+        return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+            pl.from_epoch("at", "us").dt.replace_time_zone("UTC")
+        )
 
     def spent(self) -> dict[str, float]:
         """What all steps took together: `seconds` and `cost_usd`."""

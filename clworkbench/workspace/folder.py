@@ -5,23 +5,24 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
-from clworkbench.errors import ArtefactError, WorkspaceError
+from clworkbench.errors import ArtefactError, LeaseError, WorkspaceError
 from clworkbench.files import told_when_full, write_atomically
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import KEYS
-from clworkbench.settings import Settings, load_settings, template
+from clworkbench.settings import Settings, load_settings, settings_dict, template
 from clworkbench.signals import view
-from clworkbench.workspace import artefacts, leases
+from clworkbench.workspace import artefacts, leases, tombstones
 from clworkbench.workspace.catalog import Catalog, as_moment, now
 from clworkbench.workspace.key import load_key, make_key
+from clworkbench.workspace.known import HALVES, KnownRows
 from clworkbench.workspace.tables import Tables
 
 FOLDERS = {
@@ -67,6 +68,7 @@ class Workspace:
             )
         self.catalog = Catalog.open(self.folder / "catalog.db")
         self.tables = Tables(self.folder / "tables")
+        self._stones: tuple[tuple[object, ...], tombstones.Tombstones] | None = None
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.folder)!r})"
@@ -106,6 +108,11 @@ class Workspace:
         """What `clw.toml` says now."""
         return load_settings(self.folder / "clw.toml")
 
+    @property
+    def policy_sha256(self) -> str:
+        """The hash of `[policy]` as it stands now; each artefact names the one it was made under."""
+        return artefacts.sha256_json(settings_dict(self.settings.policy))
+
     @contextmanager
     def lease(self, name: str, verb: str, *, wait_s: float = 0.0) -> Iterator[None]:
         """Holds what only one process may do at a time."""
@@ -127,8 +134,11 @@ class Workspace:
         return self.tables.scan(table, self.catalog.committed(None if as_of is None else as_moment(as_of)))
 
     def read(self, table: str, *, as_of: datetime | str | None = None) -> pl.DataFrame:
-        """`scan`, collected."""
-        return self.scan(table, as_of=as_of).collect()
+        """`scan`, collected; begun again where `clw forget` took the files away meanwhile."""
+        try:
+            return self.scan(table, as_of=as_of).collect()
+        except FileNotFoundError:
+            return self.scan(table, as_of=as_of).collect()
 
     def signals(self, *, as_of: datetime | str | None = None, event_time: bool = False) -> pl.DataFrame:
         """The signals: one row for each model answer, with its feedback and outcomes as known at `as_of`.
@@ -160,6 +170,14 @@ class Workspace:
             marks[source] = max(until, marks.get(source, until))
         return marks
 
+    def voices(self, *, as_of: datetime | None = None, event_time: bool = False) -> pl.DataFrame:
+        """Feedback with the answer that each is about (`interaction_id`), as known at `as_of`; else as the table."""
+        committed_by = None if event_time else as_of
+        feedback = self.read("feedback", as_of=committed_by)
+        about = view.attributed(self.read("interactions", as_of=committed_by), feedback, as_of=as_of)
+        latest = feedback.sort("seq", maintain_order=True).unique("feedback_id", keep="last", maintain_order=True)
+        return latest.join(about.drop_nulls(), on="feedback_id")
+
     def labels(self, *, as_of: datetime | None = None, event_time: bool = False) -> pl.DataFrame:
         """The latest answer of each annotator to each question about each signal, as known at `as_of`."""
         answers = self.read("labels", as_of=None if event_time else as_of).sort("at", "seq", nulls_last=False)
@@ -179,32 +197,95 @@ class Workspace:
         *,
         source: str | None = None,
         detail: Mapping[str, object] | None = None,
-        known: Mapping[str, pl.DataFrame] | None = None,
+        known: KnownRows | None = None,
     ) -> dict[str, pl.DataFrame]:
         """Adds rows to several tables as one batch that counts whole or not at all.
 
         Rows whose key is committed already are left out, and so are those that an earlier, killed try at the same
-        batch has written: the same call again completes it. `known` hands in committed keys that the caller holds.
+        batch has written: the same call again completes it. `known` hands in the committed keys of the source, under
+        its lease; those of the batch are added to it.
 
         Returns:
             The rows that this batch brings, by table.
         """
         retried = self.catalog.begin_batch(batch_id, kind, source)
-        committed = self.catalog.committed()
         fresh = {}
         with told_when_full("a batch of rows", self.folder):
             for table, frame in frames.items():
-                keys = known[table] if known else self.tables.keys(table, committed)
                 frame = frame.with_columns(batch_id=pl.lit(batch_id))
-                fresh[table] = _without(frame.unique(KEYS[table], keep="first", maintain_order=True), keys, table)
+                fresh[table] = known.fresh(table, frame) if known else self._uncommitted(table, frame)
                 missing = fresh[table]
                 if retried:
-                    mine = pl.DataFrame({"batch_id": [batch_id], "seq": [0]}, schema=committed.schema)
+                    mine = pl.DataFrame({"batch_id": [batch_id], "seq": [0]})
                     missing = _without(missing, self.tables.keys(table, mine), table)
                 self.tables.append(table, missing)
+            self.tables.sync()
             counts = {table: rows.height for table, rows in fresh.items()}
             self.catalog.commit_batch(batch_id, kind, source=source, detail=detail, counts=counts)
+        if known:
+            known.add_batch(fresh, self.catalog.batches(batch_id=batch_id)[0].seq)
         return fresh
+
+    def _uncommitted(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        keys = self.tables.keys(table, self.catalog.committed())
+        return _without(frame.unique(KEYS[table], keep="first", maintain_order=True), keys, table)
+
+    def known_rows(self, source: str) -> KnownRows:
+        """The keys of a source's rows; none are held before `catch_up`."""
+        return KnownRows(source)
+
+    def catch_up(self, known: KnownRows) -> None:
+        """Takes in the keys of what was committed since; call it under the source's lease."""
+        later = self.catalog.query(
+            "select batch_id, seq, counts from batches where seq > ? and (source is null or source = ?) order by seq",
+            known.seq,
+            known.source,
+        )
+        if later:
+            schema = {"batch_id": pl.String, "seq": pl.Int64, "counts": pl.String}
+            batches = pl.DataFrame(later, schema=schema, orient="row")
+            for table, halves in HALVES.items():
+                brought = batches.filter(pl.col("counts").str.json_path_match(f"$.{table}") != "0")
+                if brought.height:
+                    found = self.tables.keys(table, brought.select("batch_id", "seq"), known.source, halves)
+                    known.add(table, found)
+            known.seq = batches["seq"][-1]
+
+    def compact(self, tables: Iterable[str]) -> None:
+        """Joins the small files of tables that have many, unless somebody else is at it; call it under a lease."""
+        if many := [table for table in tables if self.tables.has_many_files(table)]:
+            with suppress(LeaseError), self.lease("compact", "ingest"), told_when_full("a table", self.folder):
+                for table in many:
+                    self.tables.compact(table)
+
+    def without_forgotten(self, table: str, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Parts rows that may be kept from those that were forgotten, so that no export brings them back.
+
+        An interaction that is refused for its user, trace, conversation or date is noted by its id from then on, so
+        that feedback on it is refused as well: part the interactions of a batch first.
+
+        Args:
+            table: a table's name, or `training_set`, `suite`.
+            frame: rows with that table's columns, `batch_id` aside.
+
+        Returns:
+            The rows that may be kept, in their order, and the others.
+        """
+        (mark,) = self.catalog.query("select count(*), max(rowid) from tombstones")
+        if mark[0] == 0:
+            return frame, frame.clear()
+        if self._stones is None or self._stones[0] != mark:
+            self._stones = mark, tombstones.load(self.catalog)
+        about = {name: source.target_source or name for name, source in self.settings.sources.items()}
+        gone = tombstones.forgotten(self._stones[1], table, frame, self.pseudonyms, about)
+        refused = frame.filter(gone)
+        if table == "interactions":
+            known = self._stones[1].ids["interaction"].to_frame("interaction_id")
+            ids = refused.join(known, on="interaction_id", how="anti")
+            with self.catalog.transaction() as db:
+                stones = (tombstones.Tombstone("interaction", own) for own in ids["interaction_id"].unique())
+                tombstones.bury(db, tombstones.REFUSED_LATER, stones)
+        return frame.filter(~gone), refused
 
     def sweep(self, kind: str, source: str | None = None) -> int:
         """Deletes rows of batches that were begun and never committed; call it under the lease. Returns how many."""
@@ -241,6 +322,8 @@ class Workspace:
             raise ArtefactError(
                 f"{name!r} cannot be a name: letters, digits, '-', '_' and '.' only, a letter or digit first."
             )
+        if not (gone := self.without_forgotten(kind, frame)[1]).is_empty():
+            raise ArtefactError(f"{name}: {gone.height} of its rows were forgotten meanwhile. Make it again.")
         rows_sha256 = artefacts.sha256_rows(frame)
         artefact_id = f"{kind}:{name}@{rows_sha256[: artefacts.VERSION_DIGITS]}"
 
@@ -293,7 +376,7 @@ class Workspace:
                     parents=parents,
                     config=config,
                     rows_sha256=rows_sha256,
-                    about=about or {},
+                    about={"policy_sha256": self.policy_sha256, **(about or {})},
                 )
         return self._register(folder)
 
@@ -310,7 +393,7 @@ class Workspace:
                 parents=parents,
                 config=config,
                 rows_sha256="",
-                about=about,
+                about={"policy_sha256": self.policy_sha256, **about},
             )
         return self._register(folder)
 
@@ -337,6 +420,8 @@ class Workspace:
     def find(self, kind: str, name: str) -> dict[str, object]:
         """The manifest of `name@version`, or of the newest version of `name`.
 
+        A version of which something was forgotten is answered by the one made in its place.
+
         Raises:
             ArtefactError: there is none; says which there are.
         """
@@ -346,6 +431,8 @@ class Workspace:
             full = str(manifest["id"]).removeprefix(f"{kind}:")
             if name in (full, full.partition("@")[0]):
                 return manifest
+        if heir := self.catalog.heir(f"{kind}:{name}"):
+            return self.find(kind, heir)
         there = ", ".join(str(m["id"]).removeprefix(f"{kind}:") for m in manifests[-8:]) or "none yet"
         raise ArtefactError(f"no {kind.replace('_', ' ')} {name!r} in {self.folder}. There: {there}.")
 

@@ -1,12 +1,16 @@
 """The tables as Delta Lake folders: rows are appended under a batch, and read only when it is committed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 from clworkbench.schemas import KEYS, TABLES
+from clworkbench.workspace import compaction
 
 STATISTICS = {"interactions": "started_at", "feedback": "at", "labels": "at", "candidates": "as_of"}
 """The only columns whose least and greatest value Delta may write into its log: never text, never an id."""
@@ -18,6 +22,11 @@ REPEATED = frozenset(
     }
 )
 """Columns whose values repeat, so that a dictionary of them is worth its making; texts and ids do not."""
+
+TRIES = 10
+
+RETENTION = "interval 3 hours"
+"""How long the log speaks of files that no longer count; nothing reads a table as it was."""
 
 
 class Tables:
@@ -36,6 +45,8 @@ class Tables:
                 configuration={
                     "delta.dataSkippingStatsColumns": STATISTICS.get(name, "batch_id"),
                     "delta.enableDeletionVectors": "false",
+                    "delta.deletedFileRetentionDuration": RETENTION,
+                    "delta.logRetentionDuration": RETENTION,
                 },
             )
 
@@ -44,12 +55,18 @@ class Tables:
         rows = pl.scan_delta(str(self.folder / name))
         return rows.join(committed.lazy(), on="batch_id", how="inner")
 
-    def keys(self, name: str, batches: pl.DataFrame, source: str | None = None) -> pl.DataFrame:
-        """The keys of the rows of these batches, of one source where the table has sources."""
+    def keys(
+        self,
+        name: str,
+        batches: pl.DataFrame,
+        source: str | None = None,
+        shown_as: Sequence[pl.Expr] | None = None,
+    ) -> pl.DataFrame:
+        """The keys of the rows of these batches (or what `shown_as` makes of them), of one source where there are."""
         rows = self.scan(name, batches)
         if source is not None and "source" in TABLES[name]:
             rows = rows.filter(pl.col("source") == source)
-        return rows.select(KEYS[name]).collect()
+        return rows.select(shown_as or KEYS[name]).collect(engine="streaming")
 
     def append(self, name: str, frame: pl.DataFrame) -> None:
         """Appends rows in the table's schema. They count once their batch is committed."""
@@ -57,13 +74,37 @@ class Tables:
             return
         schema = TABLES[name]
         rows = frame.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
-        write_deltalake(str(self.folder / name), rows, mode="append", writer_properties=_layout(name))
+        folder = str(self.folder / name)
+        _insist(lambda: write_deltalake(folder, rows, mode="append", writer_properties=_layout(name)))
+
+    def sync(self) -> None:
+        """Has what was appended on the disk before it counts; here that is left to the operating system."""
 
     def sweep(self, batch_ids: Sequence[str]) -> None:
         """Deletes the rows of batches that were never committed."""
         wanted = ", ".join(f"'{batch_id}'" for batch_id in batch_ids)
         for name in TABLES:
-            DeltaTable(str(self.folder / name)).delete(f"batch_id in ({wanted})")
+            _insist(partial(self._delete, name, f"batch_id in ({wanted})"))
+
+    def _delete(self, name: str, condition: str) -> None:
+        DeltaTable(str(self.folder / name)).delete(condition)
+
+    def has_many_files(self, name: str) -> bool:
+        """Whether a table has so many small files that they should be joined."""
+        return bool(compaction.sizes_in_excess(self.folder / name))
+
+    def compact(self, name: str) -> None:
+        """Joins a table's small files; one process at a time."""
+        compaction.compact(self.folder / name, _layout(name))
+
+
+def _insist(write: Callable[[], object]) -> None:
+    """Writes again where Delta gave up because another process had removed rows, or joined files, meanwhile."""
+    for _ in range(TRIES - 1):
+        with suppress(CommitFailedError):
+            write()
+            return
+    write()
 
 
 def _layout(table: str) -> WriterProperties:

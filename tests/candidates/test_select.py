@@ -70,7 +70,13 @@ def test_a_failure_that_is_among_the_lowest_by_confidence_says_so() -> None:
 def test_unused_quota_goes_to_the_random_share_and_reasons_add_up() -> None:
     signals = some(*((f"s{n}", n > 0, False, None) for n in range(50)))
     found = select(signals, n=20, pseudonyms=KEY, as_of=NOW)
-    assert found.by_reason == {"failure": 1, "human_override": 0, "low_confidence": 0, "random": 19}
+    assert found.by_reason == {
+        "failure": 1,
+        "human_override": 0,
+        "low_confidence": 0,
+        "held_for_review": 0,
+        "random": 19,
+    }
     assert found.frame.height == found.frame["interaction_id"].n_unique() == 20
 
 
@@ -133,7 +139,7 @@ def test_a_selection_says_what_it_holds_in_a_line_and_in_a_table() -> None:
     [
         (0, {}, "at least 1 must be asked for"),
         (5, {"failures": 0.5}, "Did you mean 'failure'?"),
-        (5, {"<b>": 0.5}, "There are failure, human_override, low_confidence, random."),
+        (5, {"<b>": 0.5}, "There are failure, human_override, low_confidence, random, held_for_review."),
         (5, {"failure": 1.5}, "Give a share between 0 and 1"),
         (5, {"failure": -0.1}, "Give a share between 0 and 1"),
         (5, {"failure": 0.8, "random": 0.4}, "add up to 1.2"),
@@ -143,3 +149,12 @@ def test_quotas_that_make_no_sense_are_refused(n: int, quotas: dict[str, float],
     with pytest.raises(SettingsError) as caught:
         select(some(), n=n, pseudonyms=KEY, as_of=NOW, quotas=quotas)
     assert says in str(caught.value)
+
+
+def test_what_the_policy_holds_back_is_shown_to_a_person() -> None:
+    signals = some(*((f"s{n}", True, False, None) for n in range(40)))
+    marked = signals.with_columns(held_for_review=pl.col("interaction_id").is_in(["s3", "s7", "s9"]))
+    found = select(marked, n=40, pseudonyms=KEY, as_of=NOW)
+    assert found.by_reason["held_for_review"] == 2  # 5 % of 40
+    held = {name for name, why in reasons(found.frame).items() if "held_for_review" in why}
+    assert held == {"s3", "s7", "s9"}

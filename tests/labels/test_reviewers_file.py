@@ -128,7 +128,8 @@ def test_the_same_row_is_the_same_label_and_a_changed_answer_a_new_one(tmp_path:
 def test_texts_are_redacted_and_the_annotator_is_a_key(tmp_path: Path) -> None:
     text = "interaction_id,value,improvement,annotator\ni1,ask anna@firma.de,Call +49 89 1234567.,ben@firma.de\n"
     row = read(tmp_path, text).labels.row(0, named=True)
-    assert (row["value"], row["improvement"]) == ("ask [EMAIL]", [reply("Call [PHONE].")])
+    email, phone = KEY.surrogate("EMAIL", "anna@firma.de"), KEY.surrogate("PHONE", "49891234567")
+    assert (row["value"], row["improvement"]) == (f"ask [EMAIL_{email}]", [reply(f"Call [PHONE_{phone}].")])
     assert row["annotator_key"] == KEY.user("ben@firma.de")
     plain = read_labels(tmp_path / "labels.csv", {"i1"}, KEY, redacted=False).labels.row(0, named=True)
     assert plain["value"] == "ask anna@firma.de"

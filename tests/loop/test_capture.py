@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -180,7 +181,7 @@ constants = { name = "reopened", score = -1 }
 
 def test_a_dry_run_shows_what_would_be_kept_and_writes_nothing(workspace, tmp_path):
     chunk = preview(workspace, write(tmp_path / "a.jsonl", chat(1, "jane.roe@example.com")), "openai")
-    assert chunk.interactions["output"][0][0]["content"] == "[EMAIL]"
+    assert re.fullmatch(r"\[EMAIL_[0-9a-f]{8}\]", chunk.interactions["output"][0][0]["content"])
     assert workspace.counts()["interactions"] == 0
 
 

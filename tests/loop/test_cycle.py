@@ -9,7 +9,7 @@ import pytest
 
 from clworkbench.errors import ArtefactError, EvidenceError, ModelError, SettingsError
 from clworkbench.lineage import trace
-from clworkbench.loop import capture, data, model, ship
+from clworkbench.loop import capture, convert, data, model, ship
 from clworkbench.loop.cycle import cycle
 from clworkbench.loop.status import status
 from clworkbench.workspace import Workspace
@@ -138,7 +138,7 @@ def test_lineage_of_an_unknown_id_says_where_ids_are_found(turned):
 
 def test_the_same_build_is_the_same_version_and_the_same_training_the_same_run(turned):
     workspace, turn = turned
-    assert data.build(workspace).id == turn.training_set
+    assert convert.build(workspace).id == turn.training_set
     again = model.train(workspace, turn.training_set)
     assert again.id == turn.run
     assert model.evaluate(workspace, turn.run, "main").cached
@@ -238,9 +238,9 @@ def test_a_suite_that_a_run_was_trained_on_is_no_evidence(turned, tmp_path):
 def test_learned_by_something_that_has_learned_nothing_is_refused(turned):
     workspace, _ = turned
     with pytest.raises(ArtefactError, match="no run 'nope'"):
-        data.build(workspace, learned_by="run:nope")
+        convert.build(workspace, learned_by="run:nope")
     with pytest.raises(ModelError, match="has learned nothing from here"):
-        data.build(workspace, learned_by=workspace.settings.model.base)
+        convert.build(workspace, learned_by=workspace.settings.model.base)
 
 
 def test_changed_weights_under_the_same_name_are_another_model(turned, tiny_base, tmp_path):
@@ -270,7 +270,7 @@ def test_a_suite_row_in_the_traffic_never_enters_a_training_set(turned):
     workspace, _ = turned
     log(workspace.folder / "inbox" / "april.jsonl", range(58, 64), "refund")
     cycle(workspace)
-    made = data.build(workspace, "leaky")
+    made = convert.build(workspace, "leaky")
     assert made.built.dropped["leak_exact"] == 4
     asked = {row["prompt"][0]["content"] for row in made.built.frame.iter_rows(named=True)}
     assert asked.isdisjoint({question(i) for i in range(60, 100)})
@@ -280,7 +280,7 @@ def test_an_empty_workspace_waits_for_signals(workspace):
     turn = cycle(workspace)
     assert turn.waits_for.startswith("signals")
     with pytest.raises(EvidenceError, match="there are no signals"):
-        data.build(workspace)
+        convert.build(workspace)
 
 
 def test_a_cycle_that_wants_labels_writes_the_sheet_and_goes_on_when_it_is_filled_in(workspace, tiny_base):
@@ -374,7 +374,7 @@ def test_results_say_in_a_line_what_they_are_and_escape_what_they_show(turned, t
     read = capture.ingest(workspace, hostile, "openai")
     assert repr(read) == "IngestReport(openai: 1 records = 0 new, 0 known, 0 skipped, 1 quarantined)"
     assert "&lt;b&gt;.jsonl" in read._repr_html_()
-    made = data.build(workspace)
+    made = convert.build(workspace)
     for result in (made, turn, ship.gate(workspace, turn.run, against=workspace.settings.model.base)):
         assert "\n" not in repr(result)
         assert len(repr(result)) < 400

@@ -6,12 +6,14 @@ import os
 import stat
 from pathlib import Path
 
-import polars as pl
 import pytest
+from deltalake import DeltaTable
 
+from clworkbench.loop.capture import ingest
 from clworkbench.serving import otlp_lines
 from clworkbench.serving.drain import LiveWorkspace, drain
 from clworkbench.serving.spool import Frame, Kind, Spool
+from clworkbench.workspace import compaction
 from tests.serving.requests_of_spans import TEXTS, as_json, export, source_id
 
 
@@ -59,23 +61,65 @@ def test_a_log_that_another_has_read_meanwhile_is_told_and_leaves_nothing_behind
 
 def test_rows_are_synced_before_they_count_and_all_is_before_the_log_is_deleted(place, monkeypatch):
     log = closed_log(place.folder, spans(1, 2), Frame("json", b'{"resourceSpans": 5}'))
+    live = LiveWorkspace(place.folder, "otlp")
+    table, counted, there, fsync = place.folder / "tables" / "interactions", {}, [], os.fsync
+
+    def spy(file: int) -> None:
+        counted[os.fstat(file).st_ino] = place.counts()["interactions"]
+        there.append(log.exists())
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    drain(live, log, "otlp")
+    files = [*map(Path, DeltaTable(str(table)).file_uris()), table / "_delta_log" / f"{1:020d}.json", table]
+    assert [counted[path.stat().st_ino] for path in files] == [0, 0, 0]
     unread = log.parent / "unread" / log.with_suffix(".otlp.jsonl").name
-    seen = []
-
-    def sync() -> None:
-        written = pl.read_delta(str(place.folder / "tables" / "interactions")).height
-        seen.append((written, place.counts()["interactions"], unread.exists(), log.exists()))
-
-    monkeypatch.setattr(os, "sync", sync)
-    drain(LiveWorkspace(place.folder, "otlp"), log, "otlp")
-    assert seen[0] == (2, 0, False, True)
-    assert seen[-1] == (2, 2, True, True)
+    assert counted[unread.stat().st_ino] == 2
+    assert all(there)
     assert not log.exists()
 
 
 def test_spans_go_into_the_source_that_is_asked_for(place):
     drain(LiveWorkspace(place.folder, "desk"), closed_log(place.folder, spans(1)), "desk")
     assert place.read("interactions")["source"].to_list() == ["desk"]
+
+
+def test_a_log_of_known_spans_adds_nothing_whoever_has_read_them_meanwhile(place, tmp_path):
+    live = LiveWorkspace(place.folder, "otlp")
+    drain(live, closed_log(place.folder, spans(1, 2)), "otlp")
+    file = tmp_path / "traces.jsonl"
+    file.write_bytes(spans(2, 3, kind="json").body + b"\n")
+    assert ingest(place, file, "otlp").new == 1
+    report = drain(live, closed_log(place.folder, spans(1, 2, 3, 4)), "otlp")
+    assert (report.new, report.known) == (1, 3)
+    assert sorted(place.read("interactions")["source_id"]) == [source_id(number) for number in (1, 2, 3, 4)]
+
+
+def test_keys_that_are_held_are_not_read_again(place, monkeypatch):
+    live = LiveWorkspace(place.folder, "otlp")
+    drain(live, closed_log(place.folder, spans(1, 2)), "otlp")
+    read = []
+    monkeypatch.setattr(live.tables, "scan", lambda name, _: read.append(name))
+    report = drain(live, closed_log(place.folder, spans(2, 3)), "otlp")
+    assert (report.new, report.known, read) == (1, 1, [])
+
+
+def test_logs_leave_no_trace_among_the_known_files(place):
+    live = LiveWorkspace(place.folder, "otlp")
+    for number in range(3):
+        drain(live, closed_log(place.folder, spans(number + 1)), "otlp")
+    assert place.catalog.query("select count(*) from files") == [(0,)]
+
+
+def test_many_small_logs_leave_few_files(place, monkeypatch):
+    monkeypatch.setattr(compaction, "MOST_FILES", {1 << 20: 5})
+    live = LiveWorkspace(place.folder, "otlp")
+    for number in range(1, 24):
+        drain(live, closed_log(place.folder, spans(number)), "otlp")
+    files = DeltaTable(str(place.folder / "tables" / "interactions")).file_uris()
+    assert len(files) <= 6
+    rows = place.read("interactions").sort("seq")
+    assert rows["source_id"].to_list() == [source_id(number) for number in range(1, 24)]
 
 
 def test_what_ingest_cannot_read_is_kept_for_its_owner_only(place):

@@ -61,7 +61,7 @@ def running(tmp_path_factory):
         ("/v1/metrics", {"content_type": PROTOBUF}, b"", 404),
         ("/", {"content_type": JSON}, b"{}", 404),
         ("/v1/traces/", {"content_type": JSON}, b"{}", 404),
-        ("/v1/traces/", {"content_type": JSON, "host": "evil.example"}, b"{}", 404),
+        ("/v1/traces/", {"content_type": JSON, "host": "evil.example"}, b"{}", 421),
         ("/v1/feedback", {"content_type": JSON}, b"{}", 401),
         ("/v1/feedback", {"content_type": JSON, "authorization": "Bearer wrong"}, b"{}", 401),
         ("/v1/feedback", {"content_type": JSON, "authorization": "Basic YTpi"}, b"{}", 401),

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from clworkbench.statistics.intervals import wilson, wilson_bounds
+from clworkbench.statistics.intervals import exact_upper, wilson, wilson_bounds
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (10, 10), (1, 1), (37, 5_000)])
@@ -31,3 +31,19 @@ def test_wilson_expressions_say_the_same_as_numbers_and_null_for_an_empty_slice(
         expected = proportion_confint(successes, 10, method="wilson")
         assert bounds.row(row) == pytest.approx(expected, abs=1e-12)
     assert bounds.row(3) == (None, None)
+
+
+@pytest.mark.parametrize(("events", "n"), [(0, 10), (1, 10), (3, 200), (9, 10)])
+def test_exact_upper_bound_equals_statsmodels(events: int, n: int) -> None:
+    # A one-sided 95 % bound is the upper end of a two-sided 90 % interval.
+    _, high = proportion_confint(events, n, alpha=0.10, method="beta")
+    assert exact_upper(events, n) == pytest.approx(high, abs=1e-9)
+
+
+def test_exact_upper_bound_of_no_event_is_the_rule_of_three() -> None:
+    assert exact_upper(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300), abs=1e-12)
+    assert 0.99 * 3 / 300 < exact_upper(0, 300) <= 3 / 300
+
+
+def test_exact_upper_bound_of_nothing_and_of_all_is_one() -> None:
+    assert (exact_upper(0, 0), exact_upper(5, 5)) == (1.0, 1.0)

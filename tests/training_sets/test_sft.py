@@ -6,10 +6,11 @@ import polars as pl
 import pytest
 
 from clworkbench.policy.pseudonyms import Pseudonyms
+from clworkbench.policy.sampling import uniform
 from clworkbench.schemas import INTERACTIONS, LABELS, MESSAGES, SUITE
 from clworkbench.training_sets.leakage import proof
 from clworkbench.training_sets.sft import SftRules, build_sft
-from clworkbench.training_sets.split import replayed, uniform, with_split
+from clworkbench.training_sets.split import replayed, with_split
 
 KEY = Pseudonyms(b"k" * 32)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -21,6 +21,8 @@ REQUEST_KINDS = {"chat": "chat", "completion": "text_completion", "embedding": "
 SPAN_KINDS = {"agent": "invoke_agent", "tool": "execute_tool", "workflow": "invoke_workflow"}
 
 REQUEST = "gen_ai.request."
+TOOL_ARGUMENTS, TOOL_RESULT = "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"
+QUERY = "gen_ai.retrieval.query.text"
 
 PLAIN: tuple[tuple[str, str, type], ...] = (
     ("gen_ai.conversation.id", "conversation_id", str),
@@ -57,6 +59,15 @@ ODD = frozenset(
     }
 )
 """The names that `TAKE` looks for."""
+
+
+DECIDING = frozenset(
+    {
+        *("gen_ai.operation.name", "llm.request.type", "traceloop.span.kind", "gen_ai.tool.name"),
+        *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.agent.name"),
+    }
+)
+"""The attributes that `operation` looks at: a span without any of them, and without events, is no model's."""
 
 
 def operation(attributes: Mapping[str, object], events: list[Row]) -> str | None:
@@ -155,7 +166,7 @@ def _older_texts(
         input_, _ = _taken(attributes, "gen_ai.prompt", "user", note)
         output, _ = _taken(attributes, "gen_ai.completion", "assistant", note)
     if input_ is None and output is None:
-        input_, output = _tool(attributes)
+        input_, output = tool_texts(attributes.rest)
     return input_, output, reason
 
 
@@ -181,7 +192,7 @@ def _system(attributes: Fields, note: Note) -> list[Message] | None:
     said = attributes.rest.get("gen_ai.system_instructions")
     if said is None or said == "" or said == []:
         return None
-    read, noted = _instructions_in(said) if isinstance(said, str) else _instructions(said)
+    read, noted = instructions_in(said) if isinstance(said, str) else _instructions(said)
     for kind, example in noted:
         note(kind, example)
     if read is not None:
@@ -190,7 +201,7 @@ def _system(attributes: Fields, note: Note) -> list[Message] | None:
 
 
 @lru_cache(maxsize=64)
-def _instructions_in(said: str) -> tuple[list[Message] | None, list[tuple[str, str]]]:
+def instructions_in(said: str) -> tuple[list[Message] | None, list[tuple[str, str]]]:
     """`_instructions`, once for all the spans that repeat them."""
     return _instructions(nested(said))
 
@@ -282,11 +293,11 @@ def _unflattened(said: Row, side: str) -> Row:
     return message
 
 
-def _tool(attributes: Fields) -> tuple[list[Message] | None, list[Message] | None]:
+def tool_texts(rest: Row) -> tuple[list[Message] | None, list[Message] | None]:
     """A tool's call as the message that asked for it, its result as the message that answered; a retrieval's query."""
-    name, call_id = (_as_text(attributes.rest.get(f"gen_ai.tool.{key}")) for key in ("name", "call.id"))
-    given, result = attributes.raw("gen_ai.tool.call.arguments"), attributes.raw("gen_ai.tool.call.result")
-    query = attributes.raw("gen_ai.retrieval.query.text")
+    given, result = rest.pop(TOOL_ARGUMENTS, None), rest.pop(TOOL_RESULT, None)
+    query = rest.pop(QUERY, None)
+    name, call_id = _as_text(rest.get("gen_ai.tool.name")), _as_text(rest.get("gen_ai.tool.call.id"))
     input_ = output = None
     if given is not None:
         input_ = [Message("assistant", None, (ToolCall(call_id or None, name, _as_text(given)),))]

@@ -2,8 +2,8 @@
 
 from clworkbench.signals.frames import FIELD_1
 from clworkbench.signals.otlp import logs, protobuf, requests
-from clworkbench.signals.otlp.spans import read_spans
 from clworkbench.signals.otlp.spelling import either
+from clworkbench.signals.otlp.traces import read_spans
 from clworkbench.signals.rows import Row, Rows
 from clworkbench.signals.values import Unreadable, canonical, decoded, kind_of
 

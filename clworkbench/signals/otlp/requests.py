@@ -233,13 +233,14 @@ def _loose_spans(line: object, origins: Origins) -> Iterator[tuple[Origin, objec
 def attributes_and_events(span: object) -> tuple[Row, list[Row]]:
     """What decides whether a span is a model's; raises Unreadable for one of another shape."""
     if type(span) is WrittenSpan:
-        return _attributes(span.attributes), [] if span.events is None else inner_records(span.events, "events")
+        return written_attributes(span.attributes), [] if span.events is None else inner_records(span.events, "events")
     if not isinstance(span, dict):
         raise Unreadable(f"{kind_of(span)}, not an object")
     return attributes_of(span.get("attributes")), inner_records(span.get("events"), "events")
 
 
-def _attributes(pairs: list[KeyValue]) -> Row:
+def written_attributes(pairs: list[KeyValue]) -> Row:
+    """Attributes as the collector writes them, as one object; raises Unreadable for a number that is none."""
     read: Row = {}
     for pair in pairs:
         value = pair.value
@@ -258,7 +259,7 @@ def _value(value: AnyValue) -> object:
         return double if type(double) is float else VALUES["doubleValue"](double)
     if (array := value.arrayValue) is not None:
         return [_value(inner) if inner.stringValue is None else inner.stringValue for inner in array.values]
-    return value.bytesValue if value.kvlistValue is None else _attributes(value.kvlistValue.values)
+    return value.bytesValue if value.kvlistValue is None else written_attributes(value.kvlistValue.values)
 
 
 def span_of(span: object) -> Span:
@@ -271,7 +272,7 @@ def span_of(span: object) -> Span:
             identifier(parent, 8) if parent else None,
             span.startTimeUnixNano or None,
             span.endTimeUnixNano or None,
-            _rest_written(span),
+            rest_written(span),
         )
     assert isinstance(span, dict)  # attributes_and_events has refused all else
     rest: Row = {CAMEL.get(str(key), str(key)): value for key, value in span.items() if key not in OWN_KEYS}
@@ -287,7 +288,7 @@ def span_of(span: object) -> Span:
     )
 
 
-def _rest_written(span: WrittenSpan) -> Row:
+def rest_written(span: WrittenSpan) -> Row:
     """What is left of a span; most often its name, its kind and a flag."""
     rest: Row = {}
     if span.name:

@@ -7,9 +7,9 @@ import msgspec
 from clworkbench.signals.dialects import annotations, openinference
 from clworkbench.signals.dialects import spans as dialects
 from clworkbench.signals.otlp.evaluations import EVALUATION, evaluation
-from clworkbench.signals.otlp.requests import Origin, Origins, Span, attributes_and_events, span_of, spans
+from clworkbench.signals.otlp.requests import Origin, Origins, Span, attributes_and_events, span_of
 from clworkbench.signals.rows import Row, Rows
-from clworkbench.signals.values import Fields, Unreadable, canonical
+from clworkbench.signals.values import Fields, canonical
 
 USERS = (
     *("enduser.id", "user.id", "enduser.pseudo.id", "user.email", "traceloop.association.properties.user_id"),
@@ -19,23 +19,6 @@ USER_NAMES = frozenset(USERS)
 NESTED = "nested too deeply to be read"
 
 _packed = msgspec.msgpack.Encoder(order="sorted").encode
-
-
-def read_spans(raw: bytes, rows: Rows) -> None:
-    """Reads a trace export request; each span is a record of its own.
-
-    A span's hash is that of its normalised content, with its resource and scope: other batching or another spelling is
-    no change.
-
-    Raises: Unreadable for a line that is no such request, before any of its spans was read.
-    """
-    for number, (origin, span) in enumerate(spans(raw, origins_of(rows))):
-        try:
-            _read_span(origin, span, rows)
-        except Unreadable as error:
-            quarantine_part("span", number, str(error), raw, rows)
-        except RecursionError:
-            quarantine_part("span", number, NESTED, raw, rows)
 
 
 def quarantine_part(what: str, number: int, reason: str, raw: bytes, rows: Rows) -> None:
@@ -59,7 +42,12 @@ def content_digest(content: object) -> str:
         return sha256(canonical(content)).hexdigest()
 
 
-def _read_span(origin: Origin, written: object, rows: Rows) -> None:
+def read_span(origin: Origin, written: object, rows: Rows) -> None:
+    """Reads one span, however it is written, as a record of its own; raises Unreadable.
+
+    Its hash is that of its normalised content, with its resource and scope: other batching or another spelling is no
+    change.
+    """
     attributes, events = attributes_and_events(written)
     operation = dialects.operation(attributes, events)
     evaluated = [event for event in events if event.get("name") == EVALUATION] if events else events

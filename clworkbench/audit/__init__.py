@@ -1,0 +1,1 @@
+"""Audit: forgetting with its certificate, retention, and what proves that an artefact keeps the policy."""

@@ -1,0 +1,55 @@
+"""Leaving: texts as annotators, suites and training may see them: looked at twice, and with marks that tell nothing."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from clworkbench.display.progress import Advance, silent
+from clworkbench.policy.numbering import numbered
+from clworkbench.policy.presidio import SecondTier, clear, described, tier
+from clworkbench.policy.pseudonyms import Pseudonyms
+from clworkbench.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Door:
+    """What all texts pass that leave the tables.
+
+    Attributes:
+        pseudonyms: the workspace's.
+        redacts: whether anything is redacted at all.
+        second: the second tier; None where only the patterns of ingest are used.
+        taken: values that the second tier took out so far, by kind.
+    """
+
+    pseudonyms: Pseudonyms
+    redacts: bool
+    second: SecondTier | None
+    taken: Counter[str] = field(default_factory=Counter)
+
+    def clear(self, frame: pl.DataFrame, columns: Sequence[str], advance: Advance = silent) -> pl.DataFrame:
+        """The rows with their texts and messages in these columns as they may leave; others stay as they are."""
+        if not self.redacts:
+            return frame
+        if self.second is not None:
+            frame, taken = clear(frame, columns, self.second, self.pseudonyms, advance)
+            self.taken.update(taken)
+        return numbered(frame, columns)
+
+    def as_dict(self) -> dict[str, object]:
+        """What looked at the texts and what it took, for manifests."""
+        looked = described(self.second) if self.redacts else {"engine": "off"}
+        return {**looked, "taken": dict(sorted(self.taken.items()))}
+
+
+def door(workspace: Workspace) -> Door:
+    """The door of a workspace, as `[policy] redaction` and `leaving` have it.
+
+    Raises:
+        SettingsError: Presidio is demanded and not installed.
+    """
+    policy = workspace.settings.policy
+    redacts = policy.redaction != "off"
+    return Door(workspace.pseudonyms, redacts, tier(policy.leaving) if redacts else None)

@@ -1,0 +1,96 @@
+"""What the policy lets into a training set: each rule takes rows away, and says how many."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from clworkbench.policy.exclusion import excluded
+from clworkbench.policy.influence import beyond, in_burst
+from clworkbench.policy.injection import injected
+from clworkbench.policy.pseudonyms import Pseudonyms
+from clworkbench.policy.quality import REASONS, belief, refused
+from clworkbench.policy.sampling import sampled
+from clworkbench.settings import PolicySettings, SampleSettings
+
+EXCLUDED = "excluded_by_"
+
+
+@dataclass
+class Descent:
+    """Rows on their way down, and how many each rule took."""
+
+    rows: pl.DataFrame
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def keep(self, condition: pl.Expr | pl.Series, reason: str) -> None:
+        """Keeps the rows in which the condition is true."""
+        kept = self.rows.filter(condition)
+        self.dropped[reason] = self.rows.height - kept.height
+        self.rows = kept
+
+    def drop(self, condition: pl.Expr | pl.Series, reason: str) -> None:
+        """Drops the rows in which the condition is true; an unknown one (null) drops nothing."""
+        self.keep(~condition.fill_null(value=False), reason)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The policy as it applies to one training set.
+
+    Attributes:
+        policy: `[policy]` of clw.toml.
+        slices: `[slices]`, which exclusion rules may name.
+        brigaded: ids of the answers on which a campaign spoke.
+    """
+
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    slices: Mapping[str, str] = field(default_factory=dict)
+    brigaded: Sequence[str] = ()
+
+
+def use(descent: Descent, allowed: Allowed, pseudonyms: Pseudonyms) -> None:
+    """Exclusion and sampling, over signals."""
+    rules = allowed.policy.exclude
+    descent.rows = descent.rows.with_columns(excluded(descent.rows, rules, allowed.slices))
+    for rule in rules:
+        descent.drop(pl.col("excluded_by") == rule.name, EXCLUDED + rule.name)
+    if allowed.policy.sample != SampleSettings():
+        descent.rows = sampled(descent.rows, allowed.policy.sample, pseudonyms)
+        descent.keep(pl.col("drawn"), "not_sampled")
+
+
+def held(allowed: Allowed) -> pl.Expr:
+    """Signals that must not be learned before a person saw them: orders to a model in the answer, or a campaign."""
+    campaign = pl.col("interaction_id").is_in(pl.Series(allowed.brigaded, dtype=pl.String).implode())
+    if not allowed.policy.quality.hold_injections:
+        return campaign
+    texts = [injected(pl.col(name)).is_not_null() for name in ("answer", "improvement_text")]
+    return pl.any_horizontal(campaign, *texts).fill_null(value=False)
+
+
+def trust(descent: Descent, allowed: Allowed) -> None:
+    """Quality gates, campaigns and injections, over rows with their `rule`, `completion` and what labels said."""
+    quality = allowed.policy.quality
+    names = [name.removeprefix("outcome_") for name in descent.rows.columns if name.startswith("outcome_")]
+    believed = belief([name for name in names if name != "rule"], quality.reliability)
+    descent.rows = descent.rows.with_columns(belief=believed)
+    descent.rows = descent.rows.with_columns(refused=refused(quality))
+    for reason in REASONS:
+        descent.drop(pl.col("refused") == reason, reason)
+    reviewed = (pl.col("rule") == "labelled") | pl.col("label_accepts").fill_null(value=False)
+    campaign = pl.col("interaction_id").is_in(pl.Series(allowed.brigaded, dtype=pl.String).implode())
+    descent.drop(campaign & ~reviewed, "brigaded")
+    if quality.hold_injections:
+        texts = pl.col("completion").list.eval(injected(pl.element().struct.field("content")).is_not_null()).list.any()
+        descent.drop(texts & ~reviewed, "held_for_review")
+    weight = pl.when(pl.col("rule") == "accepted").then((2 * pl.col("belief") - 1).clip(0, 1))
+    descent.rows = descent.rows.with_columns(weight=weight.fill_null(1.0) if quality.weigh else pl.lit(1.0))
+
+
+def cap(descent: Descent, allowed: Allowed, salt: str) -> None:
+    """Bursts, users and texts that would weigh too much, over rows with `row_id`, `said` and `user_key`."""
+    caps = allowed.policy.caps
+    descent.drop(in_burst(descent.rows, caps.burst), "burst")
+    descent.drop(beyond(descent.rows, "user_key", caps.per_user, salt=salt), "over_user_cap")
+    descent.drop(beyond(descent.rows, "said", caps.per_text, salt=salt), "over_text_cap")
