@@ -99,7 +99,7 @@ def test_ingest_against_duckdb_and_a_known_file_against_a_new_one(tmp_path, envi
     print(f"on two cores {both:.1f} CPU s; peak {peak / 1024:.0f} MB, DuckDB {their_peak / 1024:.0f}")
     print(f"the same file again: {again:.2f} CPU s, {wall:.2f} s with the start of Python")
     used(STAGES, new_workspace(tmp_path / "stages", environment), file, environment)
-    assert best / their_best < 2.5  # where it stands; the target of 1.5 is still ahead
+    assert best / their_best < 2.0  # 1.5 where it stands, which differs by a fifth from run to run
     assert again < best / 4
 
 

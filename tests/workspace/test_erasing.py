@@ -29,13 +29,17 @@ def rows(*numbers: int) -> pl.DataFrame:
     return pl.DataFrame(found, schema=INTERACTIONS)
 
 
-@pytest.fixture(params=["tables", "a folder [of mine] *ü"])
-def table(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    tables = Tables(tmp_path / request.param)
+def three_files(folder: Path) -> Path:
+    tables = Tables(folder)
     tables.create()
     for numbers in ((0, 1), (2, 3), (4, 5)):
         tables.append("interactions", rows(*numbers))
-    return tmp_path / request.param / "interactions"
+    return folder / "interactions"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return three_files(tmp_path)
 
 
 def gone(*numbers: int) -> pl.DataFrame:
@@ -153,3 +157,12 @@ def test_the_catalog_keeps_no_deleted_row(tmp_path, monkeypatch):
     erasing.vacuum_catalog(workspace.catalog.path)
     left = b"".join(path.read_bytes() for path in workspace.folder.glob("catalog.db*"))
     assert b"a telling name" not in left
+
+
+def test_a_folder_with_blanks_and_letters_of_any_language_is_read_and_written(tmp_path):
+    table = three_files(tmp_path / "my tables ü")
+    assert erasing.erase(table, gone(2)) == 1
+    erasing.scrub(table)
+    assert len(erasing.files(table)) == 3
+    left = erasing.on_disk(table, lambda rows: rows.select("interaction_id"))
+    assert sorted(left["interaction_id"]) == ["id0", "id1", "id3", "id4", "id5"]

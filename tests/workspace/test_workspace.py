@@ -235,6 +235,7 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path):
 def test_a_manifest_says_what_an_artefact_is(workspace):
     manifest = workspace.publish_rows("suite", "s", pl.DataFrame({"a": [1]}), about={"examples": 1}, config={"k": 1})
     on_disk = json.loads((workspace.artefact_folder(manifest["id"]) / "manifest.json").read_text())
-    wanted = {"kind", "id", "created", "parents", "code_version", "config_sha256", "rows_sha256", "files", "examples"}
+    wanted = {"kind", "id", "created", "parents", "code_version", "config_sha256", "rows_sha256", "files"}
+    wanted |= {"examples", "policy_sha256"}
     assert wanted == set(on_disk)
     assert set(on_disk["files"]) == {"rows.parquet"}
