@@ -29,6 +29,7 @@ from clworkbench.audit.asked import Asked
 from clworkbench.errors import ExpressionError, ForgetError
 from clworkbench.schemas import INTERACTIONS, TimestampUtc
 from clworkbench.workspace import Workspace, erasing
+from clworkbench.workspace.delta_log import files
 
 PLACES = ("conversation_id", "trace_id", "source_id")
 """What feedback that is not on an interaction may name."""
@@ -163,7 +164,7 @@ class _Search:
             signals = self.workspace.signals()
             return signals.filter(expressions.holds(signals, text, where="--where"))["interaction_id"].to_list()
         found: set[str] = set()
-        for file in erasing.files(self.tables["interactions"]):
+        for file in files(self.tables["interactions"]):
             with pq.ParquetFile(file) as parquet:
                 for batch in parquet.iter_batches(AT_ONCE):
                     rows = pl.DataFrame(batch).with_columns(

@@ -69,9 +69,10 @@ def write_candidates(workspace: Workspace, selection: Selection, path: Path) -> 
     """
     if path.exists():
         raise ArtefactError(f"{path}: there already, and somebody may be filling it in. Name another file.")
-    chosen = workspace.signals().join(selection.frame, on="interaction_id", how="semi", maintain_order="left")
-    shown = door(workspace).clear(chosen, ("text", "answer"))
-    write_atomically(path, candidates_file(selection.frame, shown).write_csv())
+    with workspace.lease("select", "select", wait_s=WAIT_S):  # a `clw forget` waits for it, and then finds the file
+        chosen = workspace.signals().join(selection.frame, on="interaction_id", how="semi", maintain_order="left")
+        shown = door(workspace).clear(chosen, ("text", "answer"))
+        write_atomically(path, candidates_file(selection.frame, shown).write_csv())
 
 
 def import_labels(workspace: Workspace, path: str | Path, *, source: str = "reviewers") -> dict[str, object]:

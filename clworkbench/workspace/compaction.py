@@ -1,11 +1,9 @@
 """A table's small files joined into larger ones: the same rows in fewer files, so that reading stays fast."""
 
-import json
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +13,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from clworkbench.files import sync
+from clworkbench.schemas import TABLES
+from clworkbench.workspace.delta_log import move_in, put_in_place
 
 MOST_FILES = {1 << 20: 50, 32 << 20: 500}
 """Of files below half of a size (bytes) so many may stand in a table before they are joined into files of that size."""
@@ -51,7 +50,8 @@ def compact(table: Path, layout: WriterProperties) -> None:
         stands = DeltaTable(str(table))
         for files in _groups(_files(stands), size):
             with tempfile.TemporaryDirectory(prefix=f".{table.name}.joining.", dir=table.parent) as beside:
-                _commit(table, stands.version(), files, _written(table, files, Path(beside), layout))
+                added = _written(table, files, Path(beside), layout)
+                put_in_place(table, stands.version(), files, added, operation="OPTIMIZE")
     stands = DeltaTable(str(table))
     stands.create_checkpoint()
     with suppress(CommitFailedError):  # others have come in between; the next time will do
@@ -83,17 +83,10 @@ def _written(table: Path, files: Sequence[str], beside: Path, layout: WriterProp
     stands = DeltaTable(str(table))
     column = stands.metadata().configuration["delta.dataSkippingStatsColumns"]
     DeltaTable.create(str(beside), stands.schema(), configuration={"delta.dataSkippingStatsColumns": column})
-    schema = pl.DataFrame(schema=pl.scan_delta(str(table)).collect_schema()).to_arrow().schema
+    schema = pl.DataFrame(schema=TABLES[table.name]).to_arrow().schema
     rows = pa.RecordBatchReader.from_batches(schema, _rows([table / file for file in files]))
     write_deltalake(str(beside), rows, mode="append", writer_properties=layout)
-    logged = (beside / "_delta_log" / f"{1:020d}.json").read_text().splitlines()
-    added: list[dict[str, object]] = [entry["add"] for entry in map(json.loads, logged) if "add" in entry]
-    for add in added:
-        add["dataChange"] = False
-        sync(beside / str(add["path"]))
-        (beside / str(add["path"])).replace(table / str(add["path"]))
-    sync(table)
-    return added
+    return move_in(beside, table)
 
 
 def _rows(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
@@ -101,40 +94,3 @@ def _rows(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(AT_ONCE):
                 yield from pl.DataFrame(batch).to_arrow().to_batches()
-
-
-def _commit(table: Path, version: int, old: Sequence[str], added: Sequence[Mapping[str, object]]) -> None:
-    """Puts the new files in the place of the old ones, unless one of these was removed since `version`.
-
-    Written by hand, for deltalake offers no commit that names the files to be removed.
-
-    Source: the Delta transaction log protocol, "Add File and Remove File".
-    """
-    stamp = round(time.time() * 1000)
-    told = {"timestamp": stamp, "operation": "OPTIMIZE", "operationParameters": {}, "engineInfo": "clworkbench"}
-    entries: list[object] = [{"commitInfo": told}]
-    entries += [{"remove": {"path": path, "deletionTimestamp": stamp, "dataChange": False}} for path in old]
-    entries += [{"add": add} for add in added]
-    log = table / "_delta_log"
-    with tempfile.NamedTemporaryFile("w", dir=log, prefix=".", suffix=".partial") as partial:
-        partial.write("\n".join(json.dumps(entry) for entry in entries) + "\n")
-        partial.flush()
-        os.fsync(partial.fileno())
-        while True:
-            version += 1
-            try:
-                os.link(partial.name, log / f"{version:020d}.json")
-            except FileExistsError:
-                if _removed(log / f"{version:020d}.json").isdisjoint(old):
-                    continue
-                for add in added:
-                    (table / str(add["path"])).unlink()
-            else:
-                sync(log)
-            return
-
-
-def _removed(entry: Path) -> set[str]:
-    """The files that an entry of the log removes."""
-    logged = map(json.loads, entry.read_text().splitlines())
-    return {line["remove"]["path"] for line in logged if "remove" in line}

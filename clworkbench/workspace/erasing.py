@@ -1,7 +1,5 @@
 """Rows taken off the disk: out of a table's files, out of its log, and out of the catalog's free pages."""
 
-import json
-import os
 import shutil
 import sqlite3
 import time
@@ -15,9 +13,10 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
 from clworkbench.errors import WorkspaceError
-from clworkbench.files import sync, told_when_full
+from clworkbench.files import told_when_full
 from clworkbench.schemas import TABLES
-from clworkbench.workspace.tables import STATISTICS, _layout
+from clworkbench.workspace.delta_log import files, move_in, put_in_place
+from clworkbench.workspace.tables import STATISTICS, layout
 
 AT_ONCE = 16_384
 """Rows in memory at a time, where a file is written anew."""
@@ -28,12 +27,6 @@ FILES_AT_ONCE = 4
 
 BUSY_S = 30.0
 """How long the catalog may be read by others before a clean-up of it gives up."""
-
-
-def files(table: Path) -> list[str]:
-    """The files that make up a table as it stands, in its order."""
-    actions = pl.DataFrame(DeltaTable(str(table)).get_add_actions())
-    return [str(table / path) for path in actions["path"]] if actions.height else []
 
 
 Ask = Callable[[pl.LazyFrame], pl.LazyFrame]
@@ -100,30 +93,27 @@ def erase(table: Path, gone: pl.DataFrame) -> int:
         return 0
     written = table.parent / f".{table.name}.erasing"
     shutil.rmtree(written, ignore_errors=True)
-    old = [file for file in files(table) if file in set(hits["file"])]
+    version, hit = DeltaTable(str(table)).version(), set(hits["file"])
+    old = [file for file in files(table) if str(file) in hit]
     with told_when_full(table.name, table.parent):
-        _commit(table, old, _written_anew(table, old, gone.unique(), written))
+        added = _written_anew(table, old, gone.unique(), written)
+        put_in_place(table, version, [file.name for file in old], added, operation="DELETE")
     shutil.rmtree(written)
     return int(hits["n"].sum())
 
 
-def _written_anew(table: Path, old: Sequence[str], gone: pl.DataFrame, written: Path) -> list[str]:
-    """Writes what stays of these files beside the table, and moves it in; returns its entries for the log."""
+def _written_anew(table: Path, old: Sequence[Path], gone: pl.DataFrame, written: Path) -> list[dict[str, object]]:
+    """Writes what stays of these files beside the table, and moves it in; returns what its log is to say of it."""
     name = table.name
     schema = pl.DataFrame(schema=TABLES[name]).to_arrow().schema
     columns = STATISTICS.get(name, "batch_id")
     DeltaTable.create(str(written), schema, configuration={"delta.dataSkippingStatsColumns": columns})
     kept = pa.RecordBatchReader.from_batches(schema, _kept(old, gone, TABLES[name]))
-    write_deltalake(str(written), kept, mode="append", writer_properties=_layout(name))
-    adds = [line for log in sorted((written / "_delta_log").glob("*.json")) for line in _adds(log)]
-    for line in adds:
-        path = json.loads(line)["add"]["path"]
-        sync(written / path)
-        (written / path).replace(table / path)
-    return adds
+    write_deltalake(str(written), kept, mode="append", writer_properties=layout(name))
+    return move_in(written, table)
 
 
-def _kept(old: Sequence[str], gone: pl.DataFrame, schema: pl.Schema) -> Iterator[pa.RecordBatch]:
+def _kept(old: Sequence[Path], gone: pl.DataFrame, schema: pl.Schema) -> Iterator[pa.RecordBatch]:
     for file in old:
         stays = _stays(file, gone)
         at = 0
@@ -134,41 +124,13 @@ def _kept(old: Sequence[str], gone: pl.DataFrame, schema: pl.Schema) -> Iterator
                 yield from rows.to_arrow().to_batches()
 
 
-def _stays(file: str, gone: pl.DataFrame) -> pl.Series:
+def _stays(file: Path, gone: pl.DataFrame) -> pl.Series:
     """Which rows of a file stay."""
-    keys = pl.scan_parquet(file).select(gone.columns).with_row_index("row")
+    keys = pl.scan_parquet(file, glob=False).select(gone.columns).with_row_index("row")
     lost = keys.join(gone.lazy(), on=gone.columns, how="semi").select("row").collect(engine="streaming")["row"]
     stays = np.ones(pq.read_metadata(file).num_rows, dtype=bool)
     stays[lost.to_numpy()] = False
     return pl.Series(stays)
-
-
-def _adds(log: Path) -> list[str]:
-    return [line for line in log.read_text().splitlines() if line.startswith('{"add"')]
-
-
-def _commit(table: Path, old: Sequence[str], adds: Sequence[str]) -> None:
-    """Puts the next entry into the table's log, whole or not at all.
-
-    Written by hand, for deltalake offers no commit that names the files to be removed. Source: the Delta transaction
-    log protocol, "Add File and Remove File".
-    """
-    stamp = round(time.time() * 1000)
-    told = {"timestamp": stamp, "operation": "DELETE", "operationParameters": {}, "engineInfo": "clworkbench"}
-    entries = [json.dumps({"commitInfo": told})]
-    for file in old:
-        remove = {"path": Path(file).name, "deletionTimestamp": stamp, "dataChange": True}
-        entries.append(json.dumps({"remove": remove}))
-    log = table / "_delta_log"
-    place = log / f"{DeltaTable(str(table)).version() + 1:020d}.json"
-    partial = log / f".{place.name}.partial"
-    with partial.open("w") as file_:
-        file_.write("\n".join([*entries, *adds]) + "\n")
-    sync(table)
-    sync(partial)
-    os.link(partial, place)
-    sync(log)
-    partial.unlink()
 
 
 def scrub(table: Path) -> None:
@@ -180,7 +142,7 @@ def scrub(table: Path) -> None:
         shutil.rmtree(left)
     stands = DeltaTable(str(table))
     stands.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
-    current = {Path(file).name for file in files(table)}
+    current = {file.name for file in files(table)}
     for path in table.iterdir():
         if path.is_file() and path.name not in current:  # what never got into the log, vacuum need not see
             path.unlink()

@@ -37,6 +37,9 @@ FOLDERS = {
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}"
 """What an artefact may be called: it becomes part of a folder's name."""
 
+UNFIT = frozenset("%[]")
+"""Characters that deltalake 1.6 takes for parts of an address."""
+
 GITIGNORE = """\
 # Data, texts and the catalog stay out of git; clw.toml goes in.
 catalog.db*
@@ -80,6 +83,11 @@ class Workspace:
         An existing `clw.toml` or `.gitignore` is kept as it is.
         """
         folder = Path(folder)
+        if unfit := UNFIT & set(str(folder.resolve())):
+            raise WorkspaceError(
+                f"{folder}: a workspace's path cannot hold {' or '.join(sorted(unfit))}.\n"
+                "Delta Lake would read an address. Choose another folder; blanks and letters of any alphabet are fine."
+            )
         if (folder / "catalog.db").exists():
             raise WorkspaceError(
                 f"{folder}: a workspace is there already. See it with `clw status --workspace {folder}`."

@@ -11,6 +11,7 @@ from deltalake.exceptions import CommitFailedError
 
 from clworkbench.schemas import KEYS, TABLES
 from clworkbench.workspace import compaction
+from clworkbench.workspace.delta_log import files
 
 STATISTICS = {"interactions": "started_at", "feedback": "at", "labels": "at", "candidates": "as_of"}
 """The only columns whose least and greatest value Delta may write into its log: never text, never an id."""
@@ -52,7 +53,9 @@ class Tables:
 
     def scan(self, name: str, committed: pl.DataFrame) -> pl.LazyFrame:
         """Rows of the given batches, with their `seq` (commit order)."""
-        rows = pl.scan_delta(str(self.folder / name))
+        found = files(self.folder / name)
+        schema = pl.Schema(TABLES[name])
+        rows = pl.scan_parquet(found, schema=schema, glob=False) if found else pl.LazyFrame(schema=schema)
         return rows.join(committed.lazy(), on="batch_id", how="inner")
 
     def keys(
@@ -75,7 +78,7 @@ class Tables:
         schema = TABLES[name]
         rows = frame.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
         folder = str(self.folder / name)
-        _insist(lambda: write_deltalake(folder, rows, mode="append", writer_properties=_layout(name)))
+        _insist(lambda: write_deltalake(folder, rows, mode="append", writer_properties=layout(name)))
 
     def sync(self) -> None:
         """Has what was appended on the disk before it counts; here that is left to the operating system."""
@@ -95,7 +98,7 @@ class Tables:
 
     def compact(self, name: str) -> None:
         """Joins a table's small files; one process at a time."""
-        compaction.compact(self.folder / name, _layout(name))
+        compaction.compact(self.folder / name, layout(name))
 
 
 def _insist(write: Callable[[], object]) -> None:
@@ -107,7 +110,7 @@ def _insist(write: Callable[[], object]) -> None:
     write()
 
 
-def _layout(table: str) -> WriterProperties:
+def layout(table: str) -> WriterProperties:
     """How the files of a table are written: packed, and without the least and greatest of its texts and ids."""
     columns = {name: ColumnProperties(dictionary_enabled=True, statistics_enabled="NONE") for name in REPEATED}
     if table in STATISTICS:

@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 
 from clworkbench.schemas import INTERACTIONS
 from clworkbench.workspace import Workspace, erasing
+from clworkbench.workspace.delta_log import files
 from clworkbench.workspace.tables import Tables
 
 
@@ -51,10 +52,10 @@ def held(table: Path) -> pl.DataFrame:
 
 
 def test_only_files_with_such_rows_are_written_anew_and_what_stays_is_as_it_was(table):
-    untouched = erasing.files(table)
+    untouched = files(table)
     assert erasing.erase(table, gone(1, 4, 4, 99)) == 2
     assert held(table).equals(rows(0, 2, 3, 5))
-    assert len(set(untouched) & set(erasing.files(table))) == 1
+    assert len(set(untouched) & set(files(table))) == 1
 
 
 def test_afterwards_no_byte_of_the_folder_and_of_the_log_tells_of_them(table):
@@ -67,11 +68,11 @@ def test_afterwards_no_byte_of_the_folder_and_of_the_log_tells_of_them(table):
     )
     assert not any(word in told for word in (b"secret1", b"secret5", b"id1", b"id5", b"2024-01-02", b"2024-01-06"))
     assert b"2024-01-05" in told  # the last day that is left: a file's statistics are there, and are its own
-    assert len([path for path in raw if path.parent == table]) == len(erasing.files(table))
+    assert len([path for path in raw if path.parent == table]) == len(files(table))
     assert {path.suffix for path in raw if "_delta_log" in path.parts and path.name != "_last_checkpoint"} == {
         ".json", ".parquet"
     }  # fmt: skip
-    assert len(raw) == len(erasing.files(table)) + 3
+    assert len(raw) == len(files(table)) + 3
 
 
 def test_the_table_goes_on_as_before(table):
@@ -89,7 +90,7 @@ def test_the_table_goes_on_as_before(table):
 
 def test_a_rewritten_file_keeps_its_layout(table):
     erasing.erase(table, gone(0))
-    for file in erasing.files(table):
+    for file in files(table):
         group = pq.ParquetFile(file).metadata.row_group(0)
         columns = [group.column(at) for at in range(group.num_columns)]
         with_statistics = [c.path_in_schema for c in columns if c.statistics and c.statistics.has_min_max]
@@ -100,7 +101,7 @@ def test_a_table_of_which_all_goes_is_empty_and_whole(table):
     assert erasing.erase(table, gone(*range(6))) == 6
     erasing.scrub(table)
     assert held(table).is_empty()
-    assert erasing.files(table) == []
+    assert files(table) == []
     assert erasing.on_disk(table, lambda rows: rows.select("interaction_id", "file")).is_empty()
 
 
@@ -163,6 +164,6 @@ def test_a_folder_with_blanks_and_letters_of_any_language_is_read_and_written(tm
     table = three_files(tmp_path / "my tables ü")
     assert erasing.erase(table, gone(2)) == 1
     erasing.scrub(table)
-    assert len(erasing.files(table)) == 3
+    assert len(files(table)) == 3
     left = erasing.on_disk(table, lambda rows: rows.select("interaction_id"))
     assert sorted(left["interaction_id"]) == ["id0", "id1", "id3", "id4", "id5"]

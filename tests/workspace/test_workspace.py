@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from clworkbench.errors import ArtefactError, LeaseError, WorkspaceError
-from clworkbench.schemas import FEEDBACK, INTERACTIONS
+from clworkbench.schemas import FEEDBACK, INTERACTIONS, LABELS
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import Catalog
 
@@ -230,6 +230,21 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(sqlite3.IntegrityError):
         spend_and_fail()
     assert catalog.spent() == {"seconds": 0.0, "cost_usd": 0.0}
+
+
+@pytest.mark.parametrize("name", ["my project", "größe", "a#b?c", "写"])
+def test_a_workspace_lives_in_a_folder_of_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
+    workspace = Workspace.create(tmp_path / name / "w")
+    row = {"label_id": "l", "interaction_id": "i"}
+    workspace.write_batch("b", "labels", {"labels": pl.DataFrame([row], schema=LABELS).drop("batch_id")})
+    assert Workspace(tmp_path / name / "w").read("labels")["label_id"].to_list() == ["l"]
+
+
+@pytest.mark.parametrize("name", ["a%20b", "x[1]"])
+def test_a_folder_that_delta_lake_cannot_read_is_refused_in_words(tmp_path, name):
+    with pytest.raises(WorkspaceError, match="a workspace's path cannot hold"):
+        Workspace.create(tmp_path / name)
 
 
 def test_a_manifest_says_what_an_artefact_is(workspace):
