@@ -10,6 +10,7 @@ from clworkbench.audit.asked import Asked
 from clworkbench.audit.derived import OURS, Derived, Gone, derived, holds_token, own_files
 from clworkbench.audit.scope import Scope, scope
 from clworkbench.audit.tainted import Tainted, tainted
+from clworkbench.display.html import html_table
 from clworkbench.schemas import TABLES
 from clworkbench.workspace import Workspace, erasing
 from clworkbench.workspace.catalog import micros
@@ -22,7 +23,7 @@ PURGED = 1
 """Marks tombstones that stand only while the forget runs: for what is too old, its date is enough afterwards."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What a forget does.
 
@@ -65,6 +66,18 @@ class Plan:
             "champion": self.champion,
             "left": self.left,
         }
+
+    def __repr__(self) -> str:
+        sets = f", {len(self.derived.sets)} sets made again" if self.derived.sets else ""
+        return f"Plan(forgets {self.rows['interactions']:,} of {self.total['interactions']:,} interactions{sets})"
+
+    def _repr_html_(self) -> str:
+        rows = [(f"{table} (rows)", f"{n:,} of {self.total[table]:,}") for table, n in self.rows.items() if n]
+        rows += [("made again", f"{name}, without {n:,} rows") for name, (n, _) in self.derived.sets.items()]
+        rows += [("removed, or cut", path) for path in self.derived.files()]
+        rows += [("not unlearned", str(each["id"])) for each in self.tainted]
+        rows += [("left to you", f"{each['path']}: {each['why']}") for each in self.left]
+        return html_table(("would be forgotten", ""), rows or [("nothing", "no row matches")])
 
 
 def plan(workspace: Workspace, asked: Asked) -> Plan:
