@@ -20,7 +20,9 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`")
 _CLOCK = re.compile(r"\b(?:current_(?:date|time|timestamp)|localtime|localtimestamp|now\s*\()", re.IGNORECASE)
 _WINDOW = re.compile(r"\bover\s*\(", re.IGNORECASE)
 
-_ATTRIBUTE = re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`)|\battributes((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
+_QUOTES = r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`)"
+_ATTRIBUTE = re.compile(_QUOTES + r"|\battributes((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
+_TIMESTAMP = re.compile(_QUOTES + r"|\btimestamp(?=\s*')", re.IGNORECASE)
 _ATTRIBUTE_NAME = re.compile(r"attributes\.[\w .:/@-]+")
 
 _ONE_ROW = {"Alias", "BinaryExpr", "Cast", "Column", "Field", "Function", "Literal", "Ternary"}
@@ -45,7 +47,7 @@ def parse(text: str, columns: Collection[str]) -> pl.Expr:
     """
     _refuse_what_reaches_further(text)
     try:
-        expression = pl.sql_expr(_ATTRIBUTE.sub(lambda m: m[1] or f'"attributes{m[2]}"', text))
+        expression = pl.sql_expr(_in_our_words(text))
         tree = json.loads(expression.meta.serialize(format="json"))
     except (PolarsError, PanicException, RecursionError, UnicodeEncodeError, ValueError) as error:
         reason = str(error).split("\n")[0]
@@ -58,6 +60,12 @@ def parse(text: str, columns: Collection[str]) -> pl.Expr:
     inside = {name for name in names if "attributes" in columns and _ATTRIBUTE_NAME.fullmatch(name)} - set(columns)
     _refuse_unknown(text, [name for name in names if name not in inside], columns)
     return _rebuilt(tree, inside) if inside else expression
+
+
+def _in_our_words(text: str) -> str:
+    """Attributes as quoted names, and times in UTC, as all of ours are."""
+    named = _ATTRIBUTE.sub(lambda m: m[1] or f'"attributes{m[2]}"', text)
+    return _TIMESTAMP.sub(lambda m: m[1] or "timestamptz", named)
 
 
 def holds(frame: pl.DataFrame, text: str, *, where: str) -> pl.Series:
@@ -76,11 +84,17 @@ def holds(frame: pl.DataFrame, text: str, *, where: str) -> pl.Series:
     except ExpressionError as error:
         raise ExpressionError(f"{where}: {error}") from None
     except PolarsError as error:
-        raise ExpressionError(f"{where}: {text!r} fails on these rows: {error}. Mend the expression.") from error
+        raise ExpressionError(f"{where}: {text!r} fails on these rows: {_told(error)}. Mend the expression.") from None
     if found.dtype != pl.Boolean:
         raise ExpressionError(f"{where}: {text!r} gives {found.dtype}, not true or false. Compare it with something.")
     found = found.fill_null(value=False)
     return found if len(found) == frame.height else pl.repeat(found.item(), frame.height, eager=True).alias("holds")
+
+
+def _told(error: PolarsError) -> str:
+    """What polars says, without the values that it quotes: they may be personal."""
+    said = str(error).split("\n")[0]
+    return re.sub(r"( failed in column '[^']*').*| (?:for|:) \[.*|: \[.*", r"\1", said)
 
 
 def _rebuilt(tree: object, inside: Collection[str]) -> pl.Expr:

@@ -24,6 +24,8 @@ FORMAT_NAMES = (
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(days=36_525)
+"""100 years: no time before it runs out of the calendar."""
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -245,9 +247,15 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BudgetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What each kind of work may cost, and all of them together; `usd_per_hour` is this machine's price."""
+    """What each kind of work may cost, and all of them together.
+
+    Attributes:
+        usd_per_hour: this machine's price; training and evaluation cost it while they run.
+        usd_per_label: what people are paid for a label; it is spent when the label is imported.
+    """
 
     usd_per_hour: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    usd_per_label: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     train: Limit = Limit()
     eval: Limit = Limit()
     label: Limit = Limit()
@@ -315,6 +323,12 @@ def _check_policy(settings: Settings, place: str) -> None:
                 raise SettingsError(f"{here}: {key} = {name!r} is not declared. {hint}")
         if rule.at == "ingest" and rule.slice is not None:
             raise SettingsError(f"{here}: a slice is known after ingest only. Write its condition as `where`.")
+    voices = [*(rule.name for rule in settings.outcomes), "labels"]
+    for name in settings.policy.quality.reliability:
+        if name not in voices:
+            close = get_close_matches(name, voices, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"There: {', '.join(voices)}."
+            raise SettingsError(f"{place}: [policy.quality] reliability: no rule {name!r} in [outcomes]. {hint}")
 
 
 def _check_sources(settings: Settings, place: str) -> None:
@@ -391,7 +405,12 @@ def _duration(table: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:
         raise SettingsError(
             f"{place}: {key} = {text!r} is no length of time.\nWrite a number and a unit (s, m, h, d, w), e.g. '24h'."
         )
-    return {**table, key: timedelta(**{UNITS[match[2]]: int(match[1])})}
+    unit, digits = timedelta(**{UNITS[match[2]]: 1}), match[1].lstrip("0") or "0"
+    if len(digits) > len(f"{LONGEST // unit}") or int(digits) * unit > LONGEST:
+        raise SettingsError(
+            f"{place}: {key} = {text[:40]!r} is more than 100 years.\nWrite at most '{LONGEST // unit}{match[2]}'."
+        )
+    return {**table, key: int(digits) * unit}
 
 
 def _in_words(message: str) -> str:
@@ -517,6 +536,7 @@ scorers = ["exact_match"]       # exact_match, valid_json, json_field:NAME
 # What may be spent in a calendar month (UTC): train, eval, label, and all of them together stop there, in words.
 # [budget]
 # usd_per_hour = 1.2            # what an hour of this machine costs; nothing when left out
+# usd_per_label = 0.3           # what a label of people costs, spent when it is imported
 # train = { hours = 10, usd = 50 }
 # all = { usd = 100 }
 """

@@ -1,5 +1,6 @@
 """What an expression may say, and what it is told when it says something else."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -146,3 +147,17 @@ def test_where_an_expression_is_unknown_it_does_not_hold() -> None:
     assert holds(FRAME.clear(), "app = 'desk'", where="here").to_list() == []
     with pytest.raises(ExpressionError, match=r"^here: 'latency_ms' gives Float64, not true or false"):
         holds(FRAME, "latency_ms", where="here")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("at < timestamp '2026-03-01'", [True, False]),
+        ("at >= TIMESTAMP '2026-03-01 11:00:00' and name = 'timestamp '", [False, True]),
+        ("at < date '2026-03-01'", [True, False]),
+    ],
+)
+def test_a_time_is_one_of_utc(text: str, expected: list[bool]) -> None:
+    at = [datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, 12, tzinfo=UTC)]
+    frame = pl.DataFrame({"at": at, "name": ["timestamp ", "timestamp "]})
+    assert frame.select(x=parse(text, frame.columns))["x"].to_list() == expected

@@ -112,8 +112,28 @@ def test_a_policy_is_read_in_its_pleasant_forms():
         ("[policy.exclude]\nx = { slice = 'a', at = 'ingest' }\n[slices]\na = 'true'", "known after ingest only"),
         ("[policy.sample]\nrates = { a = 2 }", "rates"),
         ("[policy]\nretention = 'for ever'", "policy: retention = 'for ever' is no length of time"),
+        (
+            "[policy]\nretention = '9999999d'",
+            "retention = '9999999d' is more than 100 years.\nWrite .*'36525d'",
+        ),
+        ("[policy]\nretention = '99999999999d'", "retention = '99999999999d' is more than 100 years"),
+        (f"[policy]\nretention = '{'9' * 5000}s'", "more than 100 years"),
+        ("[policy.caps]\nburst = '5218w'", "policy.caps: burst = '5218w' is more than 100 years.\nWrite .*'5217w'"),
+        ("[outcomes]\nkept = { negative = 'x', within = '876601h' }", "outcomes.kept: within = '876601h' is more"),
+        (
+            "[outcomes]\nthumbs = { score = 'thumbs' }\n[policy.quality]\nreliability = { thumbz = 0.1 }",
+            r"\[policy.quality\] reliability: no rule 'thumbz' in \[outcomes\]. Did you mean 'thumbs'",
+        ),
+        ("[policy.quality]\nreliability = { x = 0.1 }", "no rule 'x' .* There: labels."),
     ],
 )
 def test_a_policy_that_would_keep_nothing_out_is_refused(text: str, says: str):
     with pytest.raises(SettingsError, match=says):
         parse_settings(text)
+
+
+def test_a_length_of_time_may_be_100_years_and_a_voice_a_rule_or_labels():
+    text = "[policy]\nretention = '00036525d'\n[outcomes]\nx = { score = 's' }\n"
+    policy = parse_settings(text + "[policy.quality]\nreliability = { x = 0.7, labels = 0.9 }").policy
+    assert policy.retention == timedelta(days=36525)
+    assert policy.quality.reliability == {"x": 0.7, "labels": 0.9}

@@ -10,15 +10,44 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from clworkbench.audit.check import Check
+import msgspec
+
+from clworkbench.audit.check import Check, failed
 from clworkbench.errors import ForgetError
 from clworkbench.files import write_atomically
 from clworkbench.workspace import Workspace, erasing, tombstones
 from clworkbench.workspace.catalog import Catalog
 
 FOLDER = "certificates"
-COUNTED = ("rows", "before", "after")
+SET = r"\A(training_set|suite):[A-Za-z0-9][A-Za-z0-9._@-]{0,120}\Z"
+
+
+class Counted(msgspec.Struct):
+    """How many rows of a table counted, and the root over their keys."""
+
+    rows: int
+    sha256: str
+
+
+class Replaced(msgspec.Struct):
+    """A set that was made again."""
+
+    old: Annotated[str, msgspec.Meta(pattern=SET)] = msgspec.field(name="from")
+    new: Annotated[str, msgspec.Meta(pattern=SET)] = msgspec.field(name="to")
+
+
+class Told(msgspec.Struct):
+    """What of a certificate can be checked."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+    sha256: str
+    rows: dict[str, int]
+    before: dict[str, Counted]
+    after: dict[str, Counted]
+    rebuilt: list[Replaced]
+    tombstones: dict[str, object]
 
 
 def write(workspace: Workspace, number: int, content: Mapping[str, object]) -> tuple[Path, str]:
@@ -66,10 +95,15 @@ def check(path: Path) -> list[Check]:
         ForgetError: it is missing, or no certificate.
     """
     told = read(path)
-    checks = [_hash(path, told), *_chain(path.parent), *_counts(told)]
+    checks = [_hash(path, told), *_chain(path.parent)]
+    try:
+        formed = msgspec.convert(told, Told)
+    except (msgspec.ValidationError, RecursionError) as error:
+        return [*checks, failed("form", 1, f"{path.name} is not as `clw forget` writes it: {error}")]
+    checks += _counts(formed)
     home = path.resolve().parent.parent
     if path.resolve().parent.name == FOLDER and (home / "catalog.db").exists():
-        checks += _against(Workspace(home), path, told)
+        checks += _against(Workspace(home), path, formed)
     return checks
 
 
@@ -82,7 +116,10 @@ def _sha256(whole: Mapping[str, object]) -> str:
 
 
 def _hash(path: Path, told: Mapping[str, object]) -> Check:
-    same = path.read_bytes() == _text(told).encode() and _sha256(told) == told.get("sha256")
+    try:
+        same = path.read_bytes() == _text(told).encode() and _sha256(told) == told.get("sha256")
+    except (UnicodeEncodeError, RecursionError):  # half a character, or lists in lists: JSON, but none of ours
+        same = False
     return Check("hash", same, 1, "it is as it was written" if same else f"{path.name} was changed since")
 
 
@@ -98,44 +135,38 @@ def _chain(folder: Path) -> list[Check]:
             continue
         if not _hash(path, told).ok:
             wrong.append(f"{path.name} was changed since it was written")
-        elif path.stem != f"{number:04d}" or told["number"] != number:
+        elif path.stem != f"{number:04d}" or told.get("number") != number:
             wrong.append(f"number {number} is missing, or {path.name} stands out of order")
-        elif told["previous_sha256"] != before:
+        elif told.get("previous_sha256") != before:
             wrong.append(f"{path.name} names another one before it")
         before = told.get("sha256")
     detail = "; ".join(wrong) or f"{len(found)} certificates, each names the one before it"
     return [Check("chain", not wrong, len(wrong) or len(found), detail)]
 
 
-def _counts(told: Mapping[str, object]) -> list[Check]:
+def _counts(told: Told) -> list[Check]:
     """Rows before, less those that went, are the rows after; a table of which none went has the same root."""
-    rows, before, after = (told.get(name) for name in COUNTED)
-    if not (isinstance(rows, dict) and isinstance(before, dict) and isinstance(after, dict)):
-        return [Check("counts", ok=False, n=0, detail=f"it does not say {', '.join(COUNTED)}")]
-    wrong = [table for table, n in rows.items() if not _adds_up(n, before.get(table), after.get(table))]
-    gone = ", ".join(f"{n:,} {table}" for table, n in rows.items() if n)
-    return [
-        Check("counts", not wrong, len(wrong) or len(rows), f"do not add up: {wrong}" if wrong else f"gone: {gone}")
-    ]
+    wrong = [table for table, n in told.rows.items() if not _adds_up(n, told.before.get(table), told.after.get(table))]
+    gone = ", ".join(f"{n:,} {table}" for table, n in told.rows.items() if n)
+    detail = f"do not add up: {wrong}" if wrong else f"gone: {gone}"
+    return [Check("counts", not wrong, len(wrong) or len(told.rows), detail)]
 
 
-def _adds_up(n: object, before: object, after: object) -> bool:
-    if not (isinstance(n, int) and isinstance(before, dict) and isinstance(after, dict)):
+def _adds_up(n: int, before: Counted | None, after: Counted | None) -> bool:
+    if before is None or after is None:
         return False
-    was, found = before.get("rows"), after.get("rows")
-    same = before.get("sha256") == after.get("sha256")
-    return isinstance(was, int) and was - n == found and same == (n == 0)
+    return before.rows - n == after.rows and (before.sha256 == after.sha256) == (n == 0)
 
 
-def _against(workspace: Workspace, path: Path, told: Mapping[str, object]) -> list[Check]:
+def _against(workspace: Workspace, path: Path, told: Told) -> list[Check]:
     """What the workspace itself says to it."""
-    number = int(str(told["number"]))
+    number = told.number
     known = workspace.catalog.query("select sha256 from forgets where number = ?", number)
-    issued = bool(known) and known[0][0] == told.get("sha256")
+    issued = bool(known) and known[0][0] == told.sha256
     [(last,)] = workspace.catalog.query("select max(number) from forgets where sha256 is not null")
     here = len(list(path.parent.glob("[0-9]*.json")))
     sealed = seal_of_tombstones(workspace.catalog, number)
-    whole = sealed == told.get("tombstones")
+    whole = sealed == told.tombstones
     said = {True: "the catalog knows it", False: "the catalog knows another one of this number, or none"}
     return [
         Check("issued", issued, 1, said[issued]),
@@ -167,14 +198,12 @@ def _standing(workspace: Workspace, number: int) -> list[Check]:
     return [Check("gone", n == 0, n or sum(map(len, ids.values())), told or "none of the ids stands in a table")]
 
 
-def _rebuilt(workspace: Workspace, told: Mapping[str, object]) -> list[Check]:
+def _rebuilt(workspace: Workspace, told: Told) -> list[Check]:
     """Whether what was made again took the old ones' place."""
-    rebuilt = told.get("rebuilt")
-    assert isinstance(rebuilt, list)
     wrong = [
-        each["from"]
-        for each in rebuilt
-        if workspace.artefact_folder(each["from"]).exists() or workspace.catalog.heir(each["from"]) != each["to"]
+        each.old
+        for each in told.rebuilt
+        if workspace.artefact_folder(each.old).exists() or workspace.catalog.heir(each.old) != each.new
     ]
     detail = f"still there: {wrong}" if wrong else "the old versions are gone"
-    return [Check("rebuilt", not wrong, len(wrong) or len(rebuilt), detail)]
+    return [Check("rebuilt", not wrong, len(wrong) or len(told.rebuilt), detail)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.files import write_atomically
+from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.artefacts import VERSION_DIGITS, read_manifest, sha256_rows
 from clworkbench.workspace.folder import FOLDERS
@@ -29,17 +30,32 @@ _PIECE = 8 << 20
 
 @dataclass(frozen=True)
 class Gone:
-    """Ids of what goes: interactions, feedback, labels, and keys of users."""
+    """Ids of what goes.
+
+    Attributes:
+        interactions, feedback, labels: their ids.
+        users: keys of users.
+        pseudonyms: of the workspace.
+        aliases: keys of what redaction makes of the users' own names.
+    """
 
     interactions: pl.Series
     feedback: pl.Series
     labels: pl.Series
     users: pl.Series
+    pseudonyms: Pseudonyms
+    aliases: tuple[str, ...] = ()
 
     def tokens(self) -> set[bytes]:
         """All of them, as they would stand in a file."""
         every = (self.interactions, self.feedback, self.labels, self.users)
         return {own.encode() for series in every for own in series}
+
+    def theirs(self, groups: pl.Series) -> pl.Series:
+        """Those of these groups that name a user or an interaction that goes: by key, or a user's own name."""
+        ids, users = {*self.users, *self.interactions}, {*self.users, *self.aliases}
+        named = [name for name in groups if name in ids or (users and self.pseudonyms.user(name) in users)]
+        return pl.Series("group", named, pl.String)
 
 
 @dataclass
@@ -52,6 +68,7 @@ class Derived:
         runs: folders of unfinished runs on such sets.
         sheets: sheets for reviewers with such rows.
         pages: records and pages that may show their texts.
+        since: when the first of the rows was committed (ISO 8601): no earlier page shows its texts.
     """
 
     sets: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -59,6 +76,20 @@ class Derived:
     runs: list[str] = field(default_factory=list)
     sheets: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
+    since: str | None = None
+
+    def and_later(self, found: "Derived") -> "Derived":
+        """This, and what was found later."""
+        suites = {**self.examples, **found.examples}
+        ours, theirs = self.examples, found.examples
+        return Derived(
+            sets=found.sets | self.sets,
+            examples={name: _joined(ours.get(name, []), theirs.get(name, [])) for name in suites},
+            runs=_joined(self.runs, found.runs),
+            sheets=_joined(self.sheets, found.sheets),
+            pages=_joined(self.pages, found.pages),
+            since=self.since,
+        )
 
     def files(self) -> list[str]:
         """All that is removed, or has rows taken out of it."""
@@ -69,20 +100,24 @@ class Derived:
         return {"runs": len(self.runs), "sheets": len(self.sheets), "pages": len(self.pages)}
 
 
+def _joined(first: list[str], second: list[str]) -> list[str]:
+    return [*dict.fromkeys([*first, *second])]
+
+
 def derived(workspace: Workspace, gone: Gone, since: str | None) -> Derived:
     """Finds what was made of the rows that go; nothing is changed.
 
     Args:
         workspace: where.
         gone: the ids.
-        since: when the first of the rows was committed (ISO 8601): no earlier page shows its texts.
+        since: as in `Derived`.
     """
-    found = Derived()
+    found = Derived(since=since)
     for kind in ROW_KINDS:
-        for manifest in workspace.catalog.artefacts(kind):
-            artefact = str(manifest["id"])
-            rows = holding(workspace.artefact_folder(artefact) / "rows.parquet", gone)
-            if rows.is_empty():
+        # By the folders: what a kill kept out of the catalog holds rows too.
+        for path in sorted((workspace.folder / FOLDERS[kind]).glob("[!.]*/rows.parquet")):
+            artefact = artefact_in(path.parent, kind)
+            if artefact is None or (rows := holding(path, gone)).is_empty():
                 continue
             learned = rows.filter(pl.col("split") == "train") if "split" in rows.columns else rows
             found.sets[artefact] = (rows.height, learned.height)
@@ -94,6 +129,12 @@ def derived(workspace: Workspace, gone: Gone, since: str | None) -> Derived:
     found.sheets = [_in(workspace, path) for path in _sheets(workspace) if holds_token(path, tokens)]
     found.pages = [_in(workspace, path) for path in _pages(workspace, tokens, since)]
     return found
+
+
+def artefact_in(folder: Path, kind: str) -> str | None:
+    """The artefact that lies in a folder, or None where it has no manifest or another's."""
+    artefact = f"{kind}:{folder.name}"
+    return artefact if (read_manifest(folder) or {}).get("id") == artefact else None
 
 
 def holding(rows: Path, gone: Gone) -> pl.DataFrame:
@@ -112,8 +153,8 @@ def holding(rows: Path, gone: Gone) -> pl.DataFrame:
             own = light.select("row", own=pl.col(column)).explode("own")
             found.append(own.filter(pl.col("own").is_in(ids.implode()))["row"])
     if "group" in columns:
-        keys = pl.concat([gone.users, gone.interactions])
-        found.append(light.filter(pl.col("group").is_in(keys.implode()))["row"])
+        groups = gone.theirs(light["group"].drop_nulls().unique())
+        found.append(light.filter(pl.col("group").is_in(groups.implode()))["row"])
     return light.filter(pl.col("row").is_in(pl.concat(found).implode())) if found else light.clear()
 
 
@@ -133,7 +174,7 @@ def rebuild(workspace: Workspace, artefact: str, gone: Gone, forget: int) -> str
     about = {key: _without_ids(value, gone.tokens()) for key, value in manifest.items() if key not in own}
     about |= _counted(kind, kept, manifest, len(lost)) | {"forgotten": len(lost), "replaces": artefact}
     parents = [str(parent) for parent in manifest["parents"]]  # type: ignore[attr-defined]
-    config = manifest.get("settings")
+    config = _without_ids(manifest.get("settings"), gone.tokens())
     name = full.partition("@")[0]
     heir = f"{kind}:{name}@{sha256_rows(kept)[:VERSION_DIGITS]}"
     before, own_place = workspace.catalog.published(heir), workspace.catalog.published(artefact)
@@ -150,7 +191,10 @@ def _without_ids(value: object, tokens: Set[bytes]) -> object:
         return {key: _without_ids(inner, tokens) for key, inner in value.items()}
     if isinstance(value, list):
         return [_without_ids(inner, tokens) for inner in value]
-    return "forgotten" if isinstance(value, str) and value.encode("utf-8", "replace") in tokens else value
+    if not isinstance(value, str):
+        return value
+    struck = _ID.sub(lambda own: b"forgotten" if own[0] in tokens else own[0], value.encode("utf-8", "surrogatepass"))
+    return struck.decode("utf-8", "surrogatepass")
 
 
 def _counted(kind: str, kept: pl.DataFrame, manifest: dict[str, object], lost: int) -> dict[str, object]:

@@ -8,13 +8,18 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import filterfalse
 from pathlib import Path
+
+import psutil
 
 from clworkbench.audit import certificates, verify
 from clworkbench.audit.asked import Asked
-from clworkbench.audit.derived import Derived, Gone, cut_sheet, rebuild
-from clworkbench.audit.plan import PURGED, Plan, erased, plan, tombstones
+from clworkbench.audit.derived import Derived, Gone, cut_sheet, derived, rebuild
+from clworkbench.audit.plan import PURGED, Plan, counting, erased, plan, tombstones
 from clworkbench.audit.roots import Root, root
+from clworkbench.audit.tainted import tainted
 from clworkbench.display.html import html_table
 from clworkbench.errors import ForgetError
 from clworkbench.schemas import TABLES
@@ -113,7 +118,8 @@ def unfinished(workspace: Workspace) -> int | None:
 
 def _begin(workspace: Workspace, planned: Plan) -> int:
     """Writes down what goes: from here on it is refused, and a killed forget is finished."""
-    before = {table: root(workspace, table) for table in TABLES}
+    counted = now()
+    before = {table: root(workspace, table, counted) for table in TABLES}
     stamp = micros(planned.asked.at)
     told = {
         "asked": planned.asked.told(workspace.pseudonyms),
@@ -124,6 +130,8 @@ def _begin(workspace: Workspace, planned: Plan) -> int:
         "champion": planned.champion,
         "left": planned.left,
         "exports": planned.exports,
+        "aliases": planned.gone.aliases,
+        "counted": counted.isoformat(),
     }
     with workspace.catalog.transaction() as db:
         (number,) = db.execute("select coalesce(max(number), 0) + 1 from forgets").fetchone()
@@ -134,6 +142,7 @@ def _begin(workspace: Workspace, planned: Plan) -> int:
 
 def _finish(workspace: Workspace, number: int, say: Say) -> Forgotten:
     """Does the steps that are not done yet."""
+    _look_again(workspace, number)
     for name, step in STEPS.items():
         done, told = _state(workspace, number)
         if name not in done:
@@ -142,6 +151,34 @@ def _finish(workspace: Workspace, number: int, say: Say) -> Forgotten:
             _keep(workspace, number, [*done, name], told)
     say("certificate")
     return _certify(workspace, number)
+
+
+def _look_again(workspace: Workspace, number: int) -> None:
+    """Takes in what others made of the rows since the plan was written down: all steps are done again for it."""
+    done, told = _state(workspace, number)
+    if "compose" in done:
+        return
+    known = _derived(told)
+    gone = gone_by(workspace, number, told)
+    whole = known.and_later(derived(workspace, gone, known.since))
+    if whole == known:
+        return
+    rows, champion = told["rows"], told["champion"]
+    assert isinstance(rows, dict)
+    assert isinstance(champion, dict)
+    later = {suite: [*{*ids} - {*known.examples.get(suite, [])}] for suite, ids in whole.examples.items()}
+    scores = erased(gone, later)["scores"]
+    assert scores is not None
+    rows["scores"] += counting(workspace, "scores", scores, _counted(told))
+    learned = tainted(workspace, whole.sets)
+    champion["tainted"] = champion["model"] in {each["id"] for each in learned}
+    told["derived"], told["tainted"] = asdict(whole), learned
+    _keep(workspace, number, [], told)
+
+
+def _counted(told: Mapping[str, object]) -> datetime | None:
+    """When rows were counted: those that came in later count neither before nor after."""
+    return datetime.fromisoformat(str(told["counted"])) if "counted" in told else None
 
 
 def _state(workspace: Workspace, number: int) -> tuple[list[str], dict[str, object]]:
@@ -159,16 +196,18 @@ def _derived(told: Mapping[str, object]) -> Derived:
     return Derived(**told["derived"])  # type: ignore[arg-type]
 
 
-def gone_by(workspace: Workspace, number: int) -> Gone:
+def gone_by(workspace: Workspace, number: int, told: Mapping[str, object]) -> Gone:
     """The ids of what a forget takes away, from its tombstones."""
     found = stones.load(workspace.catalog, number)
-    return Gone(found.ids["interaction"], found.ids["feedback"], found.ids["label"], found.until["user"]["id"])
+    aliases = told.get("aliases", [])
+    assert isinstance(aliases, list)
+    ids, users = found.ids, found.until["user"]["id"]
+    return Gone(ids["interaction"], ids["feedback"], ids["label"], users, workspace.pseudonyms, tuple(aliases))
 
 
 def _erase_tables(workspace: Workspace, number: int, told: dict[str, object]) -> None:
     """Rows out of the tables' files, and their logs."""
-    derived = _derived(told)
-    for table, gone in erased(gone_by(workspace, number), derived.examples).items():
+    for table, gone in erased(gone_by(workspace, number, told), _derived(told).examples).items():
         place = workspace.folder / "tables" / table
         if gone is not None:
             erasing.erase(place, gone)
@@ -177,7 +216,7 @@ def _erase_tables(workspace: Workspace, number: int, told: dict[str, object]) ->
 
 def _rebuild_artefacts(workspace: Workspace, number: int, told: dict[str, object]) -> None:
     """Training sets and suites made again without the rows, and the old ones removed."""
-    gone = gone_by(workspace, number)
+    gone = gone_by(workspace, number, told)
     for artefact in _derived(told).sets:
         if workspace.catalog.heir(artefact) is None:
             rebuild(workspace, artefact, gone, number)
@@ -186,17 +225,26 @@ def _rebuild_artefacts(workspace: Workspace, number: int, told: dict[str, object
 
 def _clear_files(workspace: Workspace, number: int, told: dict[str, object]) -> None:
     """Unfinished runs, reviewers' sheets, records and pages, and what killed commands left behind."""
-    derived = _derived(told)
-    for name in (*derived.runs, *derived.pages):
+    made = _derived(told)
+    for name in (*made.runs, *made.pages):
         place = workspace.folder / name
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
-    for name in derived.sheets:
-        cut_sheet(workspace.folder / name, gone_by(workspace, number))
+    for name in made.sheets:
+        cut_sheet(workspace.folder / name, gone_by(workspace, number, told))
     for folder in (".", *FOLDERS.values(), "records"):
-        for left in (workspace.folder / folder).glob(".*.partial"):
+        for left in filterfalse(_is_being_made, (workspace.folder / folder).glob(".*.partial")):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     for lines in (workspace.folder / "spool").glob("*.jsonl"):
         lines.unlink()  # a killed drain's; its log, which is still there, makes them again
+
+
+def _is_being_made(partial: Path) -> bool:
+    """Whether the process that began it still lives, as when a notebook forgets that `clw record` runs."""
+    pid = partial.name.split(".")[-2]
+    try:
+        return pid.isdecimal() and psutil.Process(int(pid)).create_time() <= partial.stat().st_mtime + 1
+    except (psutil.Error, OverflowError, FileNotFoundError):
+        return False
 
 
 def _clear_catalog(workspace: Workspace, number: int, told: dict[str, object]) -> None:
@@ -218,9 +266,9 @@ def _verify(workspace: Workspace, number: int, told: dict[str, object]) -> None:
     rows, before = told["rows"], told["before"]
     assert isinstance(rows, dict)
     assert isinstance(before, dict)
-    gone = gone_by(workspace, number)
+    gone = gone_by(workspace, number, told)
     verify.tables(workspace, erased(gone, _derived(told).examples))
-    after = {table: root(workspace, table) for table in TABLES}
+    after = {table: root(workspace, table, _counted(told)) for table in TABLES}
     verify.counts({table: Root(**found) for table, found in before.items()}, rows, after)
     told["left"] = verify.files(workspace, gone, told["left"])
     told["after"] = {table: found._asdict() for table, found in after.items()}
@@ -228,11 +276,11 @@ def _verify(workspace: Workspace, number: int, told: dict[str, object]) -> None:
 
 def _compose(workspace: Workspace, number: int, told: dict[str, object]) -> None:
     """What the certificate will say, in place of the plan, which names examples; tombstones that a date replaces go."""
-    derived, left = _derived(told), told["left"]
+    made, left = _derived(told), told["left"]
     assert isinstance(left, list)
     [(stamp,)] = workspace.catalog.query("select begun_at from forgets where number = ?", number)
     heirs = workspace.catalog.query("select id, heir from replaced where forget = ? order by id", number)
-    lost = {name: counts[0] for name, counts in derived.sets.items()}
+    lost = {name: counts[0] for name, counts in made.sets.items()}
     with workspace.catalog.transaction() as db:
         db.execute(
             "delete from tombstones where forget = ? and until = ? and kind in (?, ?, ?)",
@@ -250,7 +298,7 @@ def _compose(workspace: Workspace, number: int, told: dict[str, object]) -> None
         "before": told["before"],
         "after": told["after"],
         "rebuilt": [{"from": old, "to": new, "rows": lost[str(old)]} for old, new in heirs],
-        "removed": derived.cleared(),
+        "removed": made.cleared(),
         "tainted": told["tainted"],
         "champion": told["champion"],
         "left": [
@@ -259,7 +307,7 @@ def _compose(workspace: Workspace, number: int, told: dict[str, object]) -> None
         "tombstones": certificates.seal_of_tombstones(workspace.catalog, number),
     }
     told.clear()
-    told |= {"certificate": certificate, "left": left, "files": derived.files()}
+    told |= {"certificate": certificate, "left": left, "files": made.files()}
 
 
 def _vacuum(workspace: Workspace, number: int, told: dict[str, object]) -> None:

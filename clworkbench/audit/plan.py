@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
+from clworkbench.audit import verify
 from clworkbench.audit.asked import Asked
-from clworkbench.audit.derived import OURS, Derived, Gone, derived, holds_token, own_files
+from clworkbench.audit.derived import Derived, Gone, derived
 from clworkbench.audit.scope import Scope, scope
 from clworkbench.audit.tainted import Tainted, tainted
 from clworkbench.display.html import html_table
+from clworkbench.policy.redaction import redact
 from clworkbench.schemas import TABLES
 from clworkbench.workspace import Workspace, erasing
 from clworkbench.workspace.catalog import micros
@@ -30,6 +33,7 @@ class Plan:
     Attributes:
         asked: what was asked.
         scope: the rows.
+        gone: their ids.
         rows: how many that count go, by table.
         total: how many there are, by table.
         derived: what was made of them.
@@ -41,6 +45,7 @@ class Plan:
 
     asked: Asked
     scope: Scope
+    gone: Gone
     rows: dict[str, int]
     total: dict[str, int]
     derived: Derived
@@ -88,14 +93,14 @@ def plan(workspace: Workspace, asked: Asked) -> Plan:
         ExpressionError: the expression cannot be read, or fails on these rows.
     """
     found = scope(workspace, asked)
-    gone = gone_of(found)
-    came_in = set(found.interactions["batch_id"])
+    gone = gone_of(workspace, found, asked)
+    came_in = _batches(workspace, gone)
     batches = [batch for batch in workspace.catalog.batches() if batch.batch_id in came_in]
     exports = sorted({(str(b.source), str(b.detail["sha256"])) for b in batches if "sha256" in b.detail})
     since = min((batch.committed_at.isoformat() for batch in batches), default=None)
     made = derived(workspace, gone, since)
     rows = {
-        table: _counting(workspace, table, frame) if frame is not None else 0
+        table: counting(workspace, table, frame) if frame is not None else 0
         for table, frame in erased(gone, made.examples).items()
     }
     learned = tainted(workspace, made.sets)
@@ -104,6 +109,7 @@ def plan(workspace: Workspace, asked: Asked) -> Plan:
     return Plan(
         asked=asked,
         scope=found,
+        gone=gone,
         rows=rows,
         total=workspace.counts(),
         derived=made,
@@ -114,9 +120,22 @@ def plan(workspace: Workspace, asked: Asked) -> Plan:
     )
 
 
-def gone_of(found: Scope) -> Gone:
+def gone_of(workspace: Workspace, found: Scope, asked: Asked) -> Gone:
     """The ids of what goes."""
-    return Gone(found.interactions["interaction_id"].unique().sort(), found.feedback, found.labels, found.users)
+    secret, names = workspace.pseudonyms, asked.values if asked.by == "user" else ()
+    redacted = redact(pl.DataFrame({"conversation_id": names}, schema={"conversation_id": pl.String}), secret).frame
+    aliases = tuple(secret.user(name) for name in redacted["conversation_id"])
+    interactions = found.interactions["interaction_id"].unique().sort()
+    return Gone(interactions, found.feedback, found.labels, found.users, secret, aliases)
+
+
+def _batches(workspace: Workspace, gone: Gone) -> set[str]:
+    """The batches that brought what goes."""
+    found: set[str] = set()
+    for table, ids in (("interactions", gone.interactions), ("feedback", gone.feedback), ("labels", gone.labels)):
+        wanted = ids.to_frame(f"{table.removesuffix('s')}_id")
+        found |= {*erasing.standing(workspace.folder / "tables" / table, wanted, "batch_id")["batch_id"]}
+    return found
 
 
 def erased(gone: Gone, examples: dict[str, list[str]]) -> dict[str, pl.DataFrame | None]:
@@ -169,10 +188,10 @@ def _of_age(workspace: Workspace, found: Scope, asked: Asked) -> Iterator[Tombst
         yield from (Tombstone(kind, own, PURGED if old else None) for own, old in dated.iter_rows())
 
 
-def _counting(workspace: Workspace, table: str, gone: pl.DataFrame) -> int:
-    """How many rows that count are among those that go."""
+def counting(workspace: Workspace, table: str, gone: pl.DataFrame, as_of: datetime | None = None) -> int:
+    """How many rows that count (counted by `as_of`) are among those that go."""
     rows = erasing.standing(workspace.folder / "tables" / table, gone, "batch_id")
-    return rows.join(workspace.catalog.committed(), on="batch_id", how="semi").height
+    return rows.join(workspace.catalog.committed(as_of), on="batch_id", how="semi").height
 
 
 def _exports(workspace: Workspace, exports: Iterable[tuple[str, str]]) -> Iterator[Left]:
@@ -192,16 +211,8 @@ def _exports(workspace: Workspace, exports: Iterable[tuple[str, str]]) -> Iterat
 
 def _others(workspace: Workspace, gone: Gone, made: Derived) -> Iterator[Left]:
     """Files in the workspace that are not ours, or not yet read, and may hold such rows."""
-    tokens = gone.tokens()
-    read = {str(path) for (path,) in workspace.catalog.query("select path from files")}
-    done = {*made.sheets, *made.pages}
-    for path in own_files(workspace.folder):
-        inside = path.relative_to(workspace.folder)
-        name = str(inside)
-        if inside.parts[0] in OURS or name in done or str(path) in read:
-            continue
-        if holds_token(path, tokens):
-            yield {"path": name, "why": "a file of yours that names such rows. Delete it, or the rows in it."}
+    for path in verify.naming(workspace, gone, {*made.sheets, *made.pages}, ours=False):
+        yield verify.left(workspace, path)
     for manifest in (workspace.catalog.artefact(name) or {} for name in made.sets):
         if (file := manifest.get("file")) and (workspace.folder / str(file)).exists():
             yield {"path": str(file), "why": f"{manifest['id']} was frozen from it. Delete the examples in it."}

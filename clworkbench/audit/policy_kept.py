@@ -13,11 +13,11 @@ from clworkbench.audit.whole import RESTORE, some
 from clworkbench.errors import ClwError
 from clworkbench.policy.exclusion import excluded
 from clworkbench.policy.influence import brigaded
+from clworkbench.policy.marks import KEYED
 from clworkbench.policy.redaction import redact
 from clworkbench.policy.sampling import sampled
 from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS
 from clworkbench.settings import PolicySettings
-from clworkbench.statistics.intervals import quantile
 from clworkbench.training_sets.allowed import Allowed, Descent, trust
 from clworkbench.training_sets.texts import conversation, normalised
 from clworkbench.workspace import Workspace
@@ -26,10 +26,8 @@ from clworkbench.workspace.artefacts import sha256_json
 TIERS = {"auto": ["presidio", "patterns"], "presidio": ["presidio"], "patterns": ["patterns"]}
 """By what the policy says of texts that leave: which second tiers keep it."""
 
-MARK = r"\[[A-Z][A-Z_]*_[0-9a-f]{8}\]"
-
-RATE_CONFIDENCE = 0.9999
-"""A stratum's share of drawn signals is called wrong where a right one would be so far off once in 10,000 sets."""
+RATE_DOUBT = 0.0001
+"""Shares of drawn signals are called wrong where right ones would be so far off once in 10,000 sets."""
 
 
 def checks(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[Check]:
@@ -136,7 +134,7 @@ def _second_tier(rows: pl.DataFrame, policy: PolicySettings, said: SetManifest) 
     demanded = ["off"] if policy.redaction == "off" else TIERS[policy.leaving]
     if engine not in demanded:
         return failed(name, 1, f"the policy demands {' or '.join(demanded)}, and {engine} is recorded. {REBUILD}.")
-    message = pl.element().struct.field("content").str.contains(MARK).any()
+    message = pl.element().struct.field("content").str.contains(KEYED).any()
     marked = pl.any_horizontal(pl.col(column).list.eval(message).list.any() for column in ("prompt", "completion"))
     n = 0 if engine == "off" else rows.filter(marked).height
     if n:
@@ -184,12 +182,10 @@ def _rates(workspace: Workspace, found: pl.DataFrame, policy: PolicySettings) ->
     except ClwError as error:
         return failed(name, 1, f"{error}")
     units = drawn.with_columns(unit=pl.coalesce("conversation_id", "interaction_id")).unique(["stratum", "unit"])
-    rate = pl.col("rate")
     strata = units.group_by("stratum").agg(
         n=pl.len(), drawn=pl.col("drawn").sum(), rate=pl.col("inclusion_probability").first()
     )
-    reach = quantile(RATE_CONFIDENCE) * (pl.col("n") * rate * (1 - rate)).sqrt() + 1
-    off = strata.filter((pl.col("drawn") - pl.col("n") * rate).abs() > reach)
+    off = off_rate(strata)
     said = ", ".join(
         f"{s}: {d:,} of {n:,} at {r:g}" for s, n, d, r in strata.sort("n", descending=True).head(3).iter_rows()
     )
@@ -198,6 +194,22 @@ def _rates(workspace: Workspace, found: pl.DataFrame, policy: PolicySettings) ->
             name, off.height, f"{off.height} strata are off their rate ({said}): is it the same key? {RESTORE}."
         )
     return passed(name, strata.height, f"each stratum is at its rate ({said})")
+
+
+def off_rate(strata: pl.DataFrame) -> pl.DataFrame:
+    """Strata of which fewer or more were drawn than chance allows, all of them taken together.
+
+    Args:
+        strata: one row for each: `n`, `drawn`, `rate` (0 to 1).
+
+    Source: the exact binomial test (Clopper and Pearson 1934), the level shared out among strata and sides.
+    """
+    from scipy.stats import binom
+
+    n, drawn, rate = (strata[name].to_numpy() for name in ("n", "drawn", "rate"))
+    least = RATE_DOUBT / 2 / max(strata.height, 1)
+    off = (binom.cdf(drawn, n, rate) < least) | (binom.sf(drawn.astype(float) - 1, n, rate) < least)
+    return strata.filter(pl.Series(off, dtype=pl.Boolean))
 
 
 def _quality(workspace: Workspace, own: pl.DataFrame, policy: PolicySettings, said: SetManifest) -> Check:

@@ -1,6 +1,7 @@
 """What a table holds, in one hash: over the keys of its rows that count, in order."""
 
 import hashlib
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -24,13 +25,13 @@ class Root(NamedTuple):
     sha256: str
 
 
-def root(workspace: Workspace, table: str) -> Root:
-    """The rows of a table that count, as one hash.
+def root(workspace: Workspace, table: str, as_of: datetime | None = None) -> Root:
+    """The rows of a table that count (counted by `as_of`), as one hash.
 
     SHA-256 over their keys (`schemas.KEYS`), sorted, a line each, parts of a key joined by U+001F and null as nothing.
     """
     place = workspace.folder / "tables" / table
-    committed = workspace.catalog.committed().select("batch_id")
+    committed = workspace.catalog.committed(as_of).select("batch_id")
     n = erasing.standing(place, committed).height
     text = [pl.col(name).cast(pl.String).fill_null("") for name in KEYS[table]]
     key = pl.concat_str(text, separator=SEPARATOR).alias("key")

@@ -75,7 +75,7 @@ def _held_out(workspace: Workspace, rows: pl.DataFrame, suites: list[str], name:
         examples = pl.concat([pl.DataFrame(schema=SUITE), *(workspace.rows(suite) for suite in suites)])
     except (ArtefactError, pl.exceptions.PolarsError) as error:
         return failed(name, 1, f"a suite cannot be read: {error}")
-    found = leaks(rows, examples)
+    found = leaks(rows, examples, workspace.pseudonyms)
     leaking = {*rows["row_id"].filter(found.is_not_null()), *proof(rows, examples)}
     if leaking:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in found.drop_nulls().value_counts().iter_rows())

@@ -40,12 +40,16 @@ def policy(measure: int | None, as_of: datetime | None, event_time: bool, worksp
         return found.as_dict(), lines
     with progress_bar("measure redaction") as advance:
         measured = measure_redaction(place, measure, advance=advance)
-    told = {"kinds": measured.frame.to_dicts(), "left_high": measured.left_high, "missed": measured.missed.to_dicts()}
-    left = "no bound" if measured.left_high is None else f"at most {measured.left_high:,.0f} (95 %)"
+    told = {
+        "kinds": measured.frame.to_dicts(),
+        "left_high": measured.left_high,
+        "unbounded": measured.unbounded,
+        "missed": measured.missed.to_dicts(),
+    }
     lines += [
         "redaction, on values that were planted into your texts:",
         *table(measured.frame),
-        f"left in the sampled texts: {left}. {measured.assumes}",
+        f"{measured.left}. {measured.assumes}",
         measured.tiers,
     ]
     return found.as_dict() | {"redaction": told}, lines

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import polars as pl
 
 from clworkbench.policy.exclusion import excluded
-from clworkbench.policy.redaction import redact
-from clworkbench.settings import ExclusionRule
+from clworkbench.policy.redaction import redact, redact_text
+from clworkbench.settings import ExclusionRule, settings_dict
 from clworkbench.signals.reading import Chunk
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.folder import stable_id
 
 FORGOTTEN = "forgotten"
 ABOUT_EXCLUDED = "feedback on an excluded record"
@@ -35,47 +36,70 @@ def at_ingest(workspace: Workspace) -> tuple[ExclusionRule, ...]:
     return tuple(rule for rule in workspace.settings.policy.exclude if rule.at == "ingest")
 
 
-def admit(workspace: Workspace, chunk: Chunk) -> Admitted:
+def rules_id(workspace: Workspace) -> str:
+    """A hash of these rules: what other rules kept out is no longer refused."""
+    return stable_id("refused", [settings_dict(rule) for rule in at_ingest(workspace)])
+
+
+def admit(workspace: Workspace, chunk: Chunk, *, noting: bool = True) -> Admitted:
     """Takes out what a rule excludes, redacts the rest, and takes out what was forgotten.
 
     Rules see the records as they were sent. Feedback on an excluded interaction is refused with it, also when it comes
     later. A record counts as skipped when none of its rows is left.
+
+    Args:
+        workspace: whose policy.
+        chunk: what was read.
+        noting: whether the catalog notes what is refused; without it nothing is written, and what was forgotten stays.
     """
-    interactions, feedback, reasons = _excluded(workspace, chunk)
+    interactions, feedback, reasons = _excluded(workspace, chunk, noting=noting)
     frames = {"interactions": interactions, "feedback": feedback}
     redacted = Counter[str]()
+    fidelity = chunk.fidelity
     if workspace.settings.policy.redaction != "off":
         for table, frame in frames.items():
             frames[table], found = redact(frame, workspace.pseudonyms)
             redacted.update(found)
-    for table, frame in frames.items():
-        frames[table], gone = workspace.without_forgotten(table, frame)
-        reasons.append(gone.select("record", reason=pl.lit(FORGOTTEN)))
+        examples = redact_text(pl.Series([lost.example for lost in fidelity], dtype=pl.String), workspace.pseudonyms)
+        fidelity = [lost._replace(example=example) for lost, example in zip(fidelity, examples, strict=True)]
+    if noting:
+        for table, frame in frames.items():
+            frames[table], gone = workspace.without_forgotten(table, frame)
+            reasons.append(gone.select("record", reason=pl.lit(FORGOTTEN)))
     left = pl.concat([frame.select("record") for frame in frames.values()])
     refused = pl.concat(reasons).unique("record", keep="first", maintain_order=True).join(left, on="record", how="anti")
-    skipped = Counter(chunk.skipped) + Counter(refused["reason"].to_list())
-    kept = {**frames, "quarantine": chunk.quarantine}
-    return Admitted(
-        kept,
-        replace(chunk, skipped=dict(skipped), interactions=frames["interactions"], feedback=frames["feedback"]),
-        dict(redacted),
+    skipped = dict(Counter(chunk.skipped) + Counter(refused["reason"].to_list()))
+    read = replace(
+        chunk,
+        skipped=skipped,
+        fidelity=fidelity,
+        interactions=frames["interactions"],
+        feedback=frames["feedback"],
     )
+    return Admitted({**frames, "quarantine": chunk.quarantine}, read, dict(redacted))
 
 
-def _excluded(workspace: Workspace, chunk: Chunk) -> tuple[pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
+def _excluded(
+    workspace: Workspace, chunk: Chunk, *, noting: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
     """Interactions and feedback that no rule excludes, and by record the reasons for the others."""
-    none = pl.DataFrame(schema={"record": chunk.interactions.schema["record"], "reason": pl.String})
     rules = at_ingest(workspace)
-    if not rules and not workspace.catalog.refused():
-        return chunk.interactions, chunk.feedback, [none]
-    marked = chunk.interactions.with_columns(excluded(chunk.interactions, rules, {}))
-    out = marked.drop_nulls("excluded_by")
-    kept = marked.filter(pl.col("excluded_by").is_null()).drop("excluded_by")
-    workspace.catalog.refuse(out["interaction_id"], admitted=kept["interaction_id"])
-    about = pl.Series("target_id", list(workspace.catalog.refused()), dtype=pl.String)
-    on_excluded = chunk.feedback["target_id"].is_in(about.implode()).fill_null(value=False)
-    reasons = [
-        out.select("record", reason=pl.format("excluded by {}", "excluded_by")),
-        chunk.feedback.filter(on_excluded).select("record", reason=pl.lit(ABOUT_EXCLUDED)),
-    ]
-    return kept, chunk.feedback.filter(~on_excluded), [none, *reasons]
+    interactions = chunk.interactions.with_columns(excluded(chunk.interactions, rules, {}))
+    out = interactions.drop_nulls("excluded_by")
+    kept = interactions.filter(pl.col("excluded_by").is_null()).drop("excluded_by")
+    if noting and out.height:
+        workspace.catalog.refuse(out["interaction_id"], rules_id(workspace))
+    # A condition is about interactions; where a thing came from and what it says is known of feedback as well.
+    of_all = [rule for rule in rules if rule.where is None]
+    marked = chunk.feedback.with_columns(excluded(chunk.feedback, of_all, {}))
+    targets = chunk.feedback["target_id"].drop_nulls().unique()
+    refused = {*out["interaction_id"], *workspace.catalog.refused(targets, rules_id(workspace))}
+    about = pl.col("target_id").is_in(pl.Series(list(refused), dtype=pl.String).implode())
+    why = pl.when(about).then(pl.lit(ABOUT_EXCLUDED)).otherwise(_by_rule())
+    marked = marked.with_columns(reason=why)
+    reasons = [out.select("record", reason=_by_rule()), marked.drop_nulls("reason").select("record", "reason")]
+    return kept, marked.filter(pl.col("reason").is_null()).drop("reason", "excluded_by"), reasons
+
+
+def _by_rule() -> pl.Expr:
+    return pl.format("excluded by {}", "excluded_by")

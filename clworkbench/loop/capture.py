@@ -102,7 +102,7 @@ def preview(workspace: Workspace, path: str | Path, source: str = "auto", *, n: 
     """The first records of a file as they would be read and kept; nothing is written."""
     declared, [file, *_] = by_source(workspace, [path], source)[0][0]
     first = next(read(file, declared, workspace.pseudonyms, chunk_bytes=1 << 16))
-    kept = admit(workspace, first).frames
+    kept = admit(workspace, first, noting=False).frames
     return Chunk(
         first.start,
         first.stop,

@@ -8,6 +8,7 @@ import polars as pl
 from clworkbench import expressions
 from clworkbench.display.html import html_table
 from clworkbench.errors import ArtefactError, EvidenceError, ModelError
+from clworkbench.loop.admission import rules_id
 from clworkbench.loop.leaving import door
 from clworkbench.loop.model import resolve
 from clworkbench.policy.influence import brigaded
@@ -137,6 +138,11 @@ def _check(made: BuiltSet, left: list[str], name: str, learned_by: str | None) -
             f"{name}: 0 rows that {learned_by} has not learned already ({made.dropped['not_replayed']} it has).\n"
             "Wait for new signals to settle, or build without --learned-by."
         )
+    if made.frame.height and not made.splits.get("train"):
+        raise EvidenceError(
+            f"{name}: all {made.frame.height} rows fell into the holdout, and none is left to train on.\n"
+            "Wait for more signals, or lower [training] holdout in clw.toml."
+        )
     if not made.splits.get("train"):
         lost = ", ".join(f"{n} {reason}" for reason, n in made.dropped.items() if n) or "there are no signals"
         raise EvidenceError(f"{name}: {UNSETTLED}: of {made.n_signals} signals, {lost}.\nSee them with `clw status`.")
@@ -147,14 +153,15 @@ def _check(made: BuiltSet, left: list[str], name: str, learned_by: str | None) -
 
 
 def allowed(workspace: Workspace, *, as_of: datetime | None, event_time: bool) -> Allowed:
-    """The policy as it stands, with the slices that its rules name, and the answers on which a campaign spoke."""
+    """The policy as it stands, with the slices that its rules name, and the answers that it knows of by id."""
     policy, slices = workspace.settings.policy, workspace.settings.slices
     named = {rule.slice: slices[rule.slice] for rule in policy.exclude if rule.slice}
     hit: list[str] = []
     if policy.caps.brigade:
         said = workspace.voices(as_of=as_of, event_time=event_time)
         hit = brigaded(said, policy.caps.brigade)["interaction_id"].unique().sort().to_list()
-    return Allowed(policy, named, hit)
+    there = workspace.scan("interactions").select(pl.col("interaction_id").unique()).collect()["interaction_id"]
+    return Allowed(policy, named, hit, sorted(workspace.catalog.refused(there, rules_id(workspace))))
 
 
 def training_sets_of(workspace: Workspace, model: str | None) -> list[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 
-from clworkbench.audit.budget import allow
 from clworkbench.candidates.select import Selection
 from clworkbench.display.html import html_table
 from clworkbench.display.progress import progress_bar
@@ -126,7 +125,6 @@ def _labels(workspace: Workspace, selection: Selection, tell: Say) -> str | None
     filled = path or workspace.folder / "labels.csv"
     blank = filled.with_name(f"to-label-{stable_id(chosen.sort().to_list())[:8]}.csv")
     if not blank.exists():
-        allow(workspace, "label")
         data.write_candidates(workspace, selection, blank)
     return f"labels: fill in {blank} and save it as {filled}; then run `clw cycle` again"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from clworkbench.audit.budget import allow
 from clworkbench.candidates.select import DEFAULT, Selection, select
 from clworkbench.errors import ArtefactError
 from clworkbench.evals.suites import read_suite
@@ -13,7 +14,7 @@ from clworkbench.files import write_atomically
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
 from clworkbench.loop.convert import allowed
 from clworkbench.loop.leaving import door
-from clworkbench.policy.redaction import redact, redact_text
+from clworkbench.policy.redaction import redact
 from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS
 from clworkbench.training_sets.allowed import Descent, held, use
 from clworkbench.workspace import Workspace
@@ -66,7 +67,9 @@ def write_candidates(workspace: Workspace, selection: Selection, path: Path) -> 
 
     Raises:
         ArtefactError: the file is there already: somebody may be filling it in.
+        BudgetError: nothing is left to ask people for labels with.
     """
+    allow(workspace, "label")
     if path.exists():
         raise ArtefactError(f"{path}: there already, and somebody may be filling it in. Name another file.")
     with workspace.lease("select", "select", wait_s=WAIT_S):  # a `clw forget` waits for it, and then finds the file
@@ -77,6 +80,9 @@ def write_candidates(workspace: Workspace, selection: Selection, path: Path) -> 
 
 def import_labels(workspace: Workspace, path: str | Path, *, source: str = "reviewers") -> dict[str, object]:
     """Reads what reviewers filled in, and counts its rows by what became of them; the same file again adds nothing.
+
+    Each new label costs `usd_per_label` of `[budget]`, spent under `label`; what people have done already is imported
+    and counted also where nothing was left.
 
     An answer is accepted or rejected in `value` (`schemas.ACCEPT_WORDS`, `REJECT_WORDS`), or bettered in `improvement`.
     """
@@ -98,6 +104,8 @@ def import_labels(workspace: Workspace, path: str | Path, *, source: str = "revi
             detail = {"file": path.name}
             written = workspace.write_batch(batch_id, "labels", {"labels": labels}, source=source, detail=detail)
             fresh = written["labels"].height
+            if price := workspace.settings.budget.usd_per_label * fresh:
+                workspace.catalog.spend("label", batch_id, 0.0, price)
     why = dict(found.rejected["reason"].value_counts().iter_rows())
     if left_out:
         why[f"value is none of {', '.join((*ACCEPT_WORDS, *REJECT_WORDS))}, and no improvement is given"] = left_out
@@ -115,10 +123,10 @@ def freeze_suite(workspace: Workspace, name: str, path: str | Path) -> dict[str,
     path = Path(path)
     frame, leaving = read_suite(path), door(workspace)
     if workspace.settings.policy.redaction != "off":
-        clean = redact(frame, workspace.pseudonyms).frame
-        clean = clean.with_columns(expected=redact_text(frame["expected"], workspace.pseudonyms))
-        # A suite is asked of models as they are trained: with texts as they may leave.
-        frame = leaving.clear(clean, ("input", "expected"))
+        # A suite is asked of models as they are trained: with texts as they may leave, and no name in its ids.
+        ids = redact(frame.select(source_id="example_id", conversation_id="group"), workspace.pseudonyms).frame
+        frame = frame.with_columns(ids.select(example_id="source_id", group="conversation_id"))
+        frame = leaving.clear(frame, ("input", "expected"))
     about = {
         "leaving": leaving.as_dict(),
         "examples": frame.height,

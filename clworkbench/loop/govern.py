@@ -5,7 +5,7 @@ from clworkbench.audit.asked import Asked, asked
 from clworkbench.audit.plan import Plan, plan
 from clworkbench.display.progress import Advance, silent
 from clworkbench.loop.leaving import door
-from clworkbench.policy.measured import OwnMeasure, measure_own
+from clworkbench.policy.measured_own import OwnMeasure, measure_own
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import now
 

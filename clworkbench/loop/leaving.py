@@ -10,6 +10,8 @@ from clworkbench.display.progress import Advance, silent
 from clworkbench.policy.numbering import numbered
 from clworkbench.policy.presidio import SecondTier, clear, described, tier
 from clworkbench.policy.pseudonyms import Pseudonyms
+from clworkbench.policy.redaction import MESSAGE_COLUMNS, redact, redact_text
+from clworkbench.schemas import MESSAGES
 from clworkbench.workspace import Workspace
 
 
@@ -21,7 +23,7 @@ class Door:
         pseudonyms: the workspace's.
         redacts: whether anything is redacted at all.
         second: the second tier; None where only the patterns of ingest are used.
-        taken: values that the second tier took out so far, by kind.
+        taken: values taken out so far, by kind; those of messages, and those of the second tier.
     """
 
     pseudonyms: Pseudonyms
@@ -33,10 +35,21 @@ class Door:
         """The rows with their texts and messages in these columns as they may leave; others stay as they are."""
         if not self.redacts:
             return frame
+        frame = self._by_patterns(frame, columns)
         if self.second is not None:
             frame, taken = clear(frame, columns, self.second, self.pseudonyms, advance)
             self.taken.update(taken)
         return numbered(frame, columns)
+
+    def _by_patterns(self, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+        """The first tier again: rows may have come in while it was off, or knew less. Marks stay as they are."""
+        talks = [name for name in columns if frame.schema[name] == MESSAGES]
+        known_as = dict(zip(talks, MESSAGE_COLUMNS, strict=False))
+        talk, counts = redact(frame.select(talks).rename(known_as), self.pseudonyms)
+        self.taken.update(counts)
+        plain = [name for name in columns if name not in talks]
+        texts = [redact_text(frame[name], self.pseudonyms) for name in plain]
+        return frame.with_columns(*talk.rename({told: name for name, told in known_as.items()}), *texts)
 
     def as_dict(self) -> dict[str, object]:
         """What looked at the texts and what it took, for manifests."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -37,14 +38,17 @@ class PolicyReport:
         signals: how many there are.
         rows: how many rows a training set built now would have.
         sha256: the policy's hash, as every artefact names it.
+        dropped: signals by what takes them out of that set, in order: these rules, and what training itself cannot use
+            (`pending`, `negative`, ...); with the rows they add up to the signals.
         reliability: how often each outcome rule agreed with people, as `policy.quality.measured_reliability` has it.
-        remarks: rules that hold in nothing or in everything, and what is switched off.
+        remarks: rules that hold in nothing or in everything, rates of no stratum, and what is switched off.
     """
 
     frame: pl.DataFrame
     signals: int
     rows: int
     sha256: str
+    dropped: Mapping[str, int]
     reliability: pl.DataFrame
     remarks: tuple[str, ...]
 
@@ -61,9 +65,9 @@ class PolicyReport:
         return table + html_table(self.reliability.columns, self.reliability.iter_rows(), caption=AGREED)
 
     def plot(self) -> "Figure":
-        """What the policy takes, from all signals to what it leaves."""
-        taken = {rule: n for rule, n in self.frame.select("rule", "takes").drop_nulls().iter_rows() if n}
-        return waterfall_figure(self.signals, taken, unit="signals", title="What the policy takes")
+        """From all signals, what each rule and training itself take away, to the rows that are left."""
+        title = "From signals to what could be learned now"
+        return waterfall_figure(self.signals, self.dropped, unit="signals", title=title)
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw policy --json`."""
@@ -107,7 +111,8 @@ def explain_policy(workspace: Workspace, *, as_of: datetime | None = None, event
     remarks = tuple(_remarks(settings.policy, frame, found.height))
     judged = found.join(verdicts(labels).select("interaction_id", "label_accepts"), on="interaction_id", how="left")
     reliability = measured_reliability(judged, [rule.name for rule in settings.outcomes])
-    return PolicyReport(frame, found.height, built.frame.height, workspace.policy_sha256, reliability, remarks)
+    sha256, n = workspace.policy_sha256, built.frame.height
+    return PolicyReport(frame, found.height, n, sha256, built.dropped, reliability, remarks)
 
 
 Row = tuple[str, str, str, int | None, int | None]
@@ -175,3 +180,16 @@ def _remarks(policy: PolicySettings, frame: pl.DataFrame, signals: int) -> Itera
             yield f"{rule}: holds in no signal; look at its words, or keep it for what is to come"
         elif alone == signals and signals:
             yield f"{rule}: holds in every signal; nothing is left to learn from"
+    if signals:
+        yield from _idle_rates(policy.sample, frame)
+
+
+def _idle_rates(sample: SampleSettings, frame: pl.DataFrame) -> Iterator[str]:
+    """Rates that no signal's stratum is named by: those signals are drawn at the rate of all others."""
+    strata = frame.filter(pl.col("kind") == "sample", pl.col("takes").is_null())["rule"].to_list()
+    there = {stratum.casefold(): stratum for stratum in strata}
+    for name in sample.rates:
+        if name not in strata:
+            close = get_close_matches(name.casefold(), there, n=1)
+            hint = f"did you mean {there[close[0]]!r}?" if close else f"there: {', '.join(strata[:10])}"
+            yield f"sample: the rate of {name!r} meets no stratum, so that {sample.rate:g} is used; {hint}"

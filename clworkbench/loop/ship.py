@@ -105,7 +105,7 @@ def _learned(workspace: Workspace, model: str, frozen: list[str]) -> int:
     sets = training_sets_of(workspace, model) if model.startswith("run:") else []
     rows = [workspace.rows(each).filter(pl.col("split") == "train") for each in sets]
     examples = pl.concat([workspace.rows(each) for each in frozen])
-    return sum(leaks(each, examples).count() for each in rows)
+    return sum(leaks(each, examples, workspace.pseudonyms).count() for each in rows)
 
 
 def _champion_learned(workspace: Workspace, model: str, frozen: list[str]) -> list[tuple[str, str]]:

@@ -9,16 +9,14 @@ import polars as pl
 
 from clworkbench.policy.entities import ENTITIES
 from clworkbench.policy.entities.entity import HIDDEN, SEEN, Entity
+from clworkbench.policy.marks import MARK
 
 FOUND = pl.Schema(
     {"row": pl.UInt32(), "kind": pl.String(), "start": pl.Int64(), "end": pl.Int64(), "value": pl.String()}
 )
-MARK = r"\[[A-Z][A-Z_]*(?:_[0-9a-f]{8}|_[0-9]{1,4})?\]"
-"""What stands for a value already: a mark of either tier, keyed or numbered."""
-
 ROUNDS = 4
 """How often a text is looked at again because a find stood right beside another number."""
-_BESIDE = r"[0-9A-Z@+][^\s0-9A-Za-z\[\]]{0,2}\[\]|\]\][^\s0-9A-Za-z\[\]]{0,2}[0-9A-Z@+(]"
+_BESIDE = r"[0-9A-Z@+][^\n0-9A-Za-z\[\]]{0,2}\[\]|\]\][^\n0-9A-Za-z\[\]]{0,2}[0-9A-Z@+(]"
 _EDGE = "\ufdd0"
 """A code point that Unicode keeps out of texts; a text that holds it is looked at whole."""
 

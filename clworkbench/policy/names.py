@@ -7,6 +7,7 @@ from functools import lru_cache
 import polars as pl
 
 from clworkbench.policy.json_text import Value, is_json, values, with_values
+from clworkbench.policy.marks import mark
 from clworkbench.policy.nested import Plan, change_strings
 from clworkbench.policy.pseudonyms import Pseudonyms
 
@@ -111,11 +112,11 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _marked(text: str, names: tuple[str, ...], pseudonyms: Pseudonyms, counts: Counter[str]) -> str:
-    def mark(name: str) -> str:
+    def marked(name: str) -> str:
         counts["NAME"] += 1
-        return f"[NAME_{pseudonyms.surrogate('NAME', ' '.join(name.casefold().split()))}]"
+        return mark("NAME", pseudonyms.surrogate("NAME", " ".join(name.casefold().split())))
 
     if text.startswith("{"):
-        told = [(value, mark(value.text)) for value in _told(text) if value.text.strip() in names]
+        told = [(value, marked(value.text)) for value in _told(text) if value.text.strip() in names]
         text = with_values(text, told)
-    return _pattern(names).sub(lambda m: mark(m[0]), text)
+    return _pattern(names).sub(lambda m: marked(m[0]), text)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import polars as pl
 
+from clworkbench.policy.marks import KEYED, mark
 from clworkbench.policy.nested import Plan, change_strings
 
 TEXTS = (
@@ -14,9 +15,6 @@ TEXTS = (
     *("expected", "value", "comment", "error"),
 )
 """Columns whose texts are numbered together, in this order."""
-
-KEYED = r"\[[A-Z][A-Z_]*_[0-9a-f]{8}\]"
-"""The marks of both tiers: `[EMAIL_1a2b3c4d]`, `[PERSON_5e6f7a8b]`."""
 
 _MARK = re.compile(KEYED)
 _Frame = TypeVar("_Frame", pl.DataFrame, pl.Series)
@@ -66,18 +64,18 @@ def _rows_with_marks(column: pl.Series) -> set[int]:
 def _numbered(row: tuple[object, ...]) -> tuple[object, ...]:
     names: dict[str, dict[str, None]] = defaultdict(dict)
     for text in _texts(row):
-        for mark in _MARK.findall(text):
-            names[_kind(mark)][mark] = None
+        for keyed in _MARK.findall(text):
+            names[_kind(keyed)][keyed] = None
     new = {
-        mark: f"[{kind}_{n}]" if len(marks) > 1 else f"[{kind}]"
+        keyed: mark(kind, str(n) if len(marks) > 1 else "")
         for kind, marks in names.items()
-        for n, mark in enumerate(marks, 1)
+        for n, keyed in enumerate(marks, 1)
     }
     return tuple(_renamed(value, new) for value in row)
 
 
-def _kind(mark: str) -> str:
-    return mark[1:].rpartition("_")[0]
+def _kind(keyed: str) -> str:
+    return keyed[1:].rpartition("_")[0]
 
 
 def _texts(value: object) -> Iterator[str]:

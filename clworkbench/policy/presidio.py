@@ -15,13 +15,14 @@ import polars as pl
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import SettingsError
 from clworkbench.policy import json_text
+from clworkbench.policy.marks import MARK, mark
 from clworkbench.policy.nested import Change, Plan, change_strings
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.policy.recognizers import BESIDE_A_WORD, NAMES, PLAIN, THRESHOLD, Engine, kind_of, load
 
 Leaving = Literal["auto", "presidio", "patterns"]
 
-MARKS = re.compile(r"\[[A-Z][A-Z_]*(?:_[0-9a-f]{8}|_[0-9]+)?\]|X{2,}|\*{2,}")
+MARKS = re.compile(MARK + r"|X{2,}|\*{2,}")
 """What the first tier, or somebody before us, has taken out already."""
 
 _PIECE = re.compile(r"(?:\S{1,999}+(?:\s{1,999}+|\Z)){1,2000}+|\S{1,1000}|\s+")
@@ -62,7 +63,7 @@ class SecondTier:
         return self.engine.model
 
     def __repr__(self) -> str:
-        return f"SecondTier(Presidio {version('presidio-analyzer')}, {self.model or 'no model of names'})"
+        return f"SecondTier({_engine()}, {self.model or 'no model of names'})"
 
     def as_dict(self) -> dict[str, Any]:
         """What it was, as plain values for manifests."""
@@ -161,8 +162,12 @@ def said(second: SecondTier | None) -> str:
     if second is None:
         return "Patterns only: names of people and places are not looked for. `pip install 'clworkbench[privacy]'`."
     if second.model is None:
-        return f"{second}: no spaCy model is installed, so names of people and places are not found."
-    return f"{second}: finds names of people and places in English as well as that model does."
+        return f"{_engine()}: no spaCy model is installed, so names of people and places are not found."
+    return f"{_engine()} with {second.model}: finds names of people and places in English as well as that model does."
+
+
+def _engine() -> str:
+    return f"Presidio {version('presidio-analyzer')}"
 
 
 def clear(
@@ -234,7 +239,7 @@ class _Marker:
         for kind, start, end in self.spans.get(text, ()):
             self.counts[kind] += n
             surrogate = self.pseudonyms.surrogate(kind, _same(kind, text[start:end]))
-            done += [text[at:start], f"[{kind}_{surrogate}]"]
+            done += [text[at:start], mark(kind, surrogate)]
             at = end
         return "".join([*done, text[at:]])
 

@@ -32,8 +32,9 @@ class Pseudonyms:
         return self._digest(b"id", SEPARATOR.join(parts))
 
     def user(self, raw: str) -> str:
-        """The key of a user or another actor; never the raw name."""
-        return self._digest(b"user", raw)
+        """The key of a user or another actor; never the raw name. E-mail addresses are one however they are spelled."""
+        name = raw.strip()
+        return self._digest(b"user", name.casefold() if "@" in name else name)
 
     def surrogate(self, kind: str, raw: str) -> str:
         """Eight hex digits that stand for one personal value, the same wherever it is met."""

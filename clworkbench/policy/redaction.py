@@ -16,6 +16,7 @@ from clworkbench.policy.entities.secrets import ASSIGNED, is_secret_key, is_secr
 from clworkbench.policy.finding import Span, may_hold, spans_of
 from clworkbench.policy.finding import found as found
 from clworkbench.policy.json_text import Value, is_json, values, with_values
+from clworkbench.policy.marks import mark
 from clworkbench.policy.names import without_names
 from clworkbench.policy.nested import Change, Plan, change_strings
 from clworkbench.policy.pseudonyms import Pseudonyms
@@ -42,7 +43,7 @@ _ID_KEY = re.compile(
     r"|[a-z0-9](?:Ids?|ID|Uuid|Nano|Timestamp|Time|At)$"
 )
 _USER_KEY = re.compile(r"(?i)^(?:.*[._])?(?:end_?user|user)[._]?id$")
-_MAY_BE_PERSONAL = re.compile(r"[0-9@:=]|-----|[^\x00-\x7f]|[Bb]earer ")
+_MAY_BE_PERSONAL = re.compile(r"[0-9@:=]|-----|[^\x00-\x7f]|[Bb](?:earer|asic) ")
 """What a string of six characters or more must hold to be looked at."""
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
@@ -156,7 +157,7 @@ class _Tier:
 
     def _mark(self, entity: Entity, value: str, way: _Way = "text") -> str:
         surrogate = self.pseudonyms.surrogate(entity.kind, entity.normal(value))
-        return f"{entity.kind.lower()}_{surrogate}" if way == "id" else f"[{entity.kind}_{surrogate}]"
+        return f"{entity.kind.lower()}_{surrogate}" if way == "id" else mark(entity.kind, surrogate)
 
     def _documents(self, documents: list[str], *, names_users: bool) -> dict[str, _Rewritten]:
         """JSON in which keys and values change; the strings of all documents are looked at together."""

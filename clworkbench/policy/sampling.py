@@ -3,8 +3,10 @@
 from hashlib import blake2b
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from clworkbench import expressions
+from clworkbench.errors import ExpressionError
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.settings import SampleSettings
 
@@ -39,9 +41,9 @@ def sampled(frame: pl.DataFrame, sample: SampleSettings, pseudonyms: Pseudonyms)
         and `drawn` (Boolean).
 
     Raises:
-        ExpressionError: a stratum is made of a column that is not there.
+        ExpressionError: a stratum is made of a column that is not there, or of what gives no text.
     """
-    values = [expressions.parse(name, frame.columns).cast(pl.String).fill_null("-") for name in sample.by]
+    values = [_values(frame, name) for name in sample.by]
     stratum = pl.concat_str(values, separator="/") if values else pl.lit(EVERYTHING)
     unit = frame.select(pl.coalesce("conversation_id", "interaction_id"))[:, 0]
     return (
@@ -54,3 +56,16 @@ def sampled(frame: pl.DataFrame, sample: SampleSettings, pseudonyms: Pseudonyms)
         .with_columns(drawn=pl.col("number") < pl.col("inclusion_probability"))
         .drop("number")
     )
+
+
+def _values(frame: pl.DataFrame, text: str) -> pl.Series:
+    """What an expression of `by` gives for each row, as text."""
+    try:
+        value = expressions.parse(text, frame.columns).cast(pl.String).fill_null("-")
+        return frame.select("interaction_id", value=value)["value"]
+    except ExpressionError as error:
+        raise ExpressionError(f"policy.sample by: {error}") from None
+    except PolarsError as error:
+        raise ExpressionError(
+            f"policy.sample by: {text!r} names no strata in these rows: {error}.\nName a column of texts or numbers."
+        ) from error

@@ -26,7 +26,7 @@ class Descent:
     def keep(self, condition: pl.Expr | pl.Series, reason: str) -> None:
         """Keeps the rows in which the condition is true."""
         kept = self.rows.filter(condition)
-        self.dropped[reason] = self.rows.height - kept.height
+        self.dropped[reason] = self.dropped.get(reason, 0) + self.rows.height - kept.height
         self.rows = kept
 
     def drop(self, condition: pl.Expr | pl.Series, reason: str) -> None:
@@ -42,11 +42,13 @@ class Allowed:
         policy: `[policy]` of clw.toml.
         slices: `[slices]`, which exclusion rules may name.
         brigaded: ids of the answers on which a campaign spoke.
+        withdrawn: ids of the answers of which a later report is one that a rule keeps out of the tables.
     """
 
     policy: PolicySettings = field(default_factory=PolicySettings)
     slices: Mapping[str, str] = field(default_factory=dict)
     brigaded: Sequence[str] = ()
+    withdrawn: Sequence[str] = ()
 
 
 def use(descent: Descent, allowed: Allowed, pseudonyms: Pseudonyms) -> None:
@@ -55,6 +57,8 @@ def use(descent: Descent, allowed: Allowed, pseudonyms: Pseudonyms) -> None:
     descent.rows = descent.rows.with_columns(excluded(descent.rows, rules, allowed.slices))
     for rule in rules:
         descent.drop(pl.col("excluded_by") == rule.name, EXCLUDED + rule.name)
+    if allowed.withdrawn:
+        descent.drop(_among("interaction_id", allowed.withdrawn), "withdrawn")
     if allowed.policy.sample != SampleSettings():
         descent.rows = sampled(descent.rows, allowed.policy.sample, pseudonyms)
         descent.keep(pl.col("drawn"), "not_sampled")
@@ -62,7 +66,7 @@ def use(descent: Descent, allowed: Allowed, pseudonyms: Pseudonyms) -> None:
 
 def held(allowed: Allowed) -> pl.Expr:
     """Signals that must not be learned before a person saw them: orders to a model in the answer, or a campaign."""
-    campaign = pl.col("interaction_id").is_in(pl.Series(allowed.brigaded, dtype=pl.String).implode())
+    campaign = _among("interaction_id", allowed.brigaded)
     if not allowed.policy.quality.hold_injections:
         return campaign
     texts = [injected(pl.col(name)).is_not_null() for name in ("answer", "improvement_text")]
@@ -79,13 +83,25 @@ def trust(descent: Descent, allowed: Allowed) -> None:
     for reason in REASONS:
         descent.drop(pl.col("refused") == reason, reason)
     reviewed = (pl.col("rule") == "labelled") | pl.col("label_accepts").fill_null(value=False)
-    campaign = pl.col("interaction_id").is_in(pl.Series(allowed.brigaded, dtype=pl.String).implode())
+    campaign = _among("interaction_id", allowed.brigaded)
     descent.drop(campaign & ~reviewed, "brigaded")
     if quality.hold_injections:
         texts = pl.col("completion").list.eval(injected(pl.element().struct.field("content")).is_not_null()).list.any()
         descent.drop(texts & ~reviewed, "held_for_review")
     weight = pl.when(pl.col("rule") == "accepted").then((2 * pl.col("belief") - 1).clip(0, 1))
     descent.rows = descent.rows.with_columns(weight=weight.fill_null(1.0) if quality.weigh else pl.lit(1.0))
+
+
+def spoken(descent: Descent, allowed: Allowed) -> None:
+    """Patterns again, over rows with `prompt` and `completion`: a reviewer may have written what a rule excludes."""
+    rules = [rule for rule in allowed.policy.exclude if rule.pattern is not None]
+    descent.rows = descent.rows.with_columns(excluded(descent.rows, rules, allowed.slices))
+    for rule in rules:
+        descent.drop(pl.col("excluded_by") == rule.name, EXCLUDED + rule.name)
+
+
+def _among(column: str, ids: Sequence[str]) -> pl.Expr:
+    return pl.col(column).is_in(pl.Series(ids, dtype=pl.String).implode())
 
 
 def cap(descent: Descent, allowed: Allowed, salt: str) -> None:

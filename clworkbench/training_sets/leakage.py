@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.training_sets.texts import asked, conversation, normalised
 
 LEAKS = ("leak_exact", "leak_normalised", "leak_group")
@@ -14,12 +15,13 @@ TELLING_WORDS = 4
 """A user's message of so many words, asked in a suite, gives a longer conversation away; 'thanks a lot' does not."""
 
 
-def leaks(rows: pl.DataFrame, examples: pl.DataFrame) -> pl.Series:
+def leaks(rows: pl.DataFrame, examples: pl.DataFrame, pseudonyms: Pseudonyms) -> pl.Series:
     """How each training row leaks into held-out examples.
 
     Args:
         rows: training rows with `prompt` and `group`.
-        examples: rows of suites with `input` and `group`.
+        examples: rows of suites with `input` and `group` (a conversation, a wording, or a user's own name).
+        pseudonyms: makes the keys of users.
 
     Returns:
         `leak_exact` (the same words), `leak_normalised` (the same but for case and punctuation, or a question of the
@@ -29,6 +31,8 @@ def leaks(rows: pl.DataFrame, examples: pl.DataFrame) -> pl.Series:
     held = examples.select(said=said, plain=normalised(said), group=pl.col("group"))
     questions = examples.select(q=normalised(asked(pl.col("input")).list.last()))["q"].drop_nulls()
     telling = questions.filter(questions.str.count_matches(" ") >= TELLING_WORDS - 1)
+    groups = held["group"].drop_nulls().unique()
+    groups = groups.append(pl.Series([pseudonyms.user(name) for name in groups], dtype=pl.String))
     row_said = conversation(pl.col("prompt"))
     quoted = asked(pl.col("prompt")).list.eval(normalised(pl.element()).is_in(telling.implode())).list.any()
     found = rows.select(
@@ -36,7 +40,7 @@ def leaks(rows: pl.DataFrame, examples: pl.DataFrame) -> pl.Series:
         .then(pl.lit("leak_exact"))
         .when(normalised(row_said).is_in(held["plain"].drop_nulls().implode()) | quoted)
         .then(pl.lit("leak_normalised"))
-        .when(pl.col("group").is_in(held["group"].drop_nulls().implode()))
+        .when(pl.col("group").is_in(groups.implode()))
         .then(pl.lit("leak_group"))
         .alias("leak")
     )

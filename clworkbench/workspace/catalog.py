@@ -14,6 +14,9 @@ from clworkbench.errors import WorkspaceError
 
 FORMAT = 1
 
+AT_ONCE = 30_000
+"""Values in one statement: SQLite takes 32,766."""
+
 SCHEMA = """
 create table meta (key text primary key, value text not null);
 create table batches (
@@ -45,7 +48,7 @@ create table if not exists tombstones (forget integer not null, kind text not nu
 create table if not exists forgets (
     number integer primary key, begun_at integer not null, plan text, done text not null, sha256 text);
 create table if not exists replaced (id text primary key, heir text not null, forget integer not null);
-create table if not exists refused (id text primary key);
+create table if not exists refused (id text primary key, rules text not null);
 """
 """Tables that workspaces made by earlier versions lack: they are made when a catalog is opened."""
 
@@ -227,15 +230,26 @@ class Catalog:
 
     # what a rule keeps out
 
-    def refused(self) -> set[str]:
-        """Ids of the interactions that a rule kept out of the tables: feedback on them stays out as well."""
-        return {str(row[0]) for row in self.query("select id from refused")}
+    def refused(self, ids: Iterable[str], rules: str) -> set[str]:
+        """Those among these interactions that present rules kept out: feedback on them stays out as well.
 
-    def refuse(self, ids: Iterable[str], *, admitted: Iterable[str]) -> None:
-        """Notes interactions that a rule kept out, and that others, refused before, came in after all."""
+        Args:
+            ids: interactions.
+            rules: a hash of the rules; what others kept out does not count.
+        """
+        if not self.query("select 1 from refused where rules = ? limit 1", rules):
+            return set()
+        asked, found = list(ids), set[str]()
+        for at in range(0, len(asked), AT_ONCE):
+            some = asked[at : at + AT_ONCE]
+            sql = f"select id from refused where rules = ? and id in ({', '.join('?' * len(some))})"
+            found.update(str(row[0]) for row in self.query(sql, rules, *some))
+        return found
+
+    def refuse(self, ids: Iterable[str], rules: str) -> None:
+        """Notes interactions that rules (by their hash) kept out of the tables."""
         with self.transaction() as db:
-            db.executemany("delete from refused where id = ?", [(i,) for i in admitted])
-            db.executemany("insert or ignore into refused values (?)", [(i,) for i in ids])
+            db.executemany("insert or replace into refused values (?, ?)", [(i, rules) for i in ids])
 
     # files and watermarks
 

@@ -18,6 +18,9 @@ from clworkbench.schemas import TABLES
 from clworkbench.workspace.delta_log import files, move_in, put_in_place
 from clworkbench.workspace.tables import STATISTICS, layout
 
+IN_FILE = "in file"
+"""A column beside a table's own: the file in which a row stands."""
+
 AT_ONCE = 16_384
 """Rows in memory at a time, where a file is written anew."""
 
@@ -40,16 +43,16 @@ def on_disk(table: Path, ask: Ask) -> pl.DataFrame:
 
     Args:
         table: the folder of a table.
-        ask: makes the answer of some of the rows; beside the table's columns they have `file`.
+        ask: makes the answer of some of the rows; beside the table's columns they have `IN_FILE`.
     """
     schema = pl.Schema(TABLES[table.name])
-    answers = [ask(pl.LazyFrame(schema=schema | {"file": pl.String()})).collect()]
+    answers = [ask(pl.LazyFrame(schema=schema | {IN_FILE: pl.String()})).collect()]
     found = files(table)
     for at in range(0, len(found), FILES_AT_ONCE):
         rows = pl.scan_parquet(
             found[at : at + FILES_AT_ONCE],
             schema=schema,
-            include_file_paths="file",
+            include_file_paths=IN_FILE,
             glob=False,
             missing_columns="insert",
             extra_columns="ignore",
@@ -88,12 +91,12 @@ def erase(table: Path, gone: pl.DataFrame) -> int:
     Returns:
         How many rows were taken out.
     """
-    hits = standing(table, gone, "file").group_by("file").len("n")
+    hits = standing(table, gone, IN_FILE).group_by(IN_FILE).len("n")
     if hits.is_empty():
         return 0
     written = table.parent / f".{table.name}.erasing"
     shutil.rmtree(written, ignore_errors=True)
-    version, hit = DeltaTable(str(table)).version(), set(hits["file"])
+    version, hit = DeltaTable(str(table)).version(), set(hits[IN_FILE])
     old = [file for file in files(table) if str(file) in hit]
     with told_when_full(table.name, table.parent):
         added = _written_anew(table, old, gone.unique(), written)

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,9 @@ FOLDERS = {
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}"
 """What an artefact may be called: it becomes part of a folder's name."""
+
+PUBLISH_WAIT_S = 60.0
+"""How long a set or a suite that is to be published waits for a forget, or for another one."""
 
 UNFIT = frozenset("%[]")
 """Characters that deltalake 1.6 takes for parts of an address."""
@@ -324,29 +327,33 @@ class Workspace:
         """Freezes a frame as `rows.parquet` under a version made by its content; the same rows are a no-op.
 
         Raises:
-            ArtefactError: the name cannot be a folder's.
+            ArtefactError: the name cannot be a folder's, or some rows were forgotten meanwhile.
+            LeaseError: somebody forgets, and has not ended within a minute.
         """
         if not re.fullmatch(NAME, name):
             raise ArtefactError(
                 f"{name!r} cannot be a name: letters, digits, '-', '_' and '.' only, a letter or digit first."
             )
-        if not (gone := self.without_forgotten(kind, frame)[1]).is_empty():
-            raise ArtefactError(f"{name}: {gone.height} of its rows were forgotten meanwhile. Make it again.")
         rows_sha256 = artefacts.sha256_rows(frame)
         artefact_id = f"{kind}:{name}@{rows_sha256[: artefacts.VERSION_DIGITS]}"
 
         def write(folder: Path) -> None:
             frame.write_parquet(folder / "rows.parquet", statistics=False)
 
-        return self.publish(
-            artefact_id,
-            write,
-            parents=parents,
-            config=config,
-            rows_sha256=rows_sha256,
-            about=about,
-            files=files,
-        )
+        forgets = leases.holds(self.catalog, leases.WHOLE)  # and makes a set again: nobody else is at work
+        verb = "build" if kind == "training_set" else kind
+        with nullcontext() if forgets else self.lease("publish", verb, wait_s=PUBLISH_WAIT_S):
+            if not (gone := self.without_forgotten(kind, frame)[1]).is_empty():
+                raise ArtefactError(f"{name}: {gone.height} of its rows were forgotten meanwhile. Make it again.")
+            return self.publish(
+                artefact_id,
+                write,
+                parents=parents,
+                config=config,
+                rows_sha256=rows_sha256,
+                about=about,
+                files=files,
+            )
 
     def publish(
         self,

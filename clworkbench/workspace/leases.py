@@ -76,6 +76,12 @@ def lease(catalog: Catalog, name: str, verb: str, *, wait_s: float = 0.0) -> Ite
             )
 
 
+def holds(catalog: Catalog, name: str) -> bool:
+    """Whether this process holds a lease."""
+    sql = "select 1 from leases where name = ? and pid = ? and host = ?"
+    return bool(catalog.query(sql, name, os.getpid(), socket.gethostname()))
+
+
 def _wait(attempt: Callable[[], Holder | None], name: str, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     told = False

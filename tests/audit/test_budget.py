@@ -13,7 +13,8 @@ import pytest
 
 from clworkbench.audit.budget import Meter, allow, budget, metered
 from clworkbench.errors import BudgetError, SettingsError
-from clworkbench.loop import model
+from clworkbench.loop import data, model
+from clworkbench.loop.capture import ingest
 from clworkbench.loop.cycle import cycle
 from clworkbench.loop.status import status
 from clworkbench.policy.ledger import account
@@ -169,6 +170,47 @@ def test_a_cycle_waits_for_the_budget_before_it_asks_people_for_labels(workspace
     assert list(workspace.folder.glob("to-label-*.csv")) == []
     limit(workspace, "")
     assert cycle(workspace).waits_for.startswith("labels: fill in")
+
+
+def test_labels_are_paid_for_when_they_come_in_and_no_sheet_is_written_where_nothing_is_left(workspace, tmp_path):
+    ingest(workspace, workspace.folder / "inbox" / "march.jsonl", "app")
+    limit(workspace, "[budget]\nusd_per_label = 0.5\n[budget.label]\nusd = 2\n")
+    selection = data.choose(workspace, n=8)
+    sheet = tmp_path / "sheet.csv"
+    data.write_candidates(workspace, selection, sheet)
+    said = pl.Series("value", ["accept"] * 3 + [None] * (selection.frame.height - 3), dtype=pl.String)
+    pl.read_csv(sheet, infer_schema=False).with_columns(said).write_csv(sheet)
+    assert data.import_labels(workspace, sheet)["new"] == 3
+    assert data.import_labels(workspace, sheet)["new"] == 0
+    entries = workspace.catalog.ledger().select("verb", "seconds", "cost_usd").rows()
+    assert entries == [("label", 0.0, 1.5)]
+    data.write_candidates(workspace, selection, tmp_path / "second.csv")
+    pl.read_csv(sheet, infer_schema=False).with_columns(said.reverse()).write_csv(sheet)
+    assert data.import_labels(workspace, sheet)["new"] == 3
+    assert budget(workspace).stopped == ["label"]
+    with pytest.raises(BudgetError, match=r"label: .* 3.00 of 2 USD .*\[budget.label\]"):
+        data.write_candidates(workspace, selection, tmp_path / "third.csv")
+    assert not (tmp_path / "third.csv").exists()
+
+
+def test_select_writes_no_sheet_where_nothing_is_left_for_labels(workspace, tmp_path):
+    ingest(workspace, workspace.folder / "inbox" / "march.jsonl", "app")
+    limit(workspace, "[budget.label]\nhours = 0\n")
+    command = [sys.executable, "-c", "from clworkbench.cli import main; main()", "select", "--out", "sheet.csv"]
+    environment = os.environ | {"CLW_WORKSPACE": str(workspace.folder)}
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (found.returncode, (tmp_path / "sheet.csv").exists()) == (1, False)
+    assert "[budget.label]" in found.stdout + found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_labels_without_a_price_leave_nothing_in_the_ledger(workspace, tmp_path):
+    ingest(workspace, workspace.folder / "inbox" / "march.jsonl", "app")
+    sheet = tmp_path / "sheet.csv"
+    data.write_candidates(workspace, data.choose(workspace, n=4), sheet)
+    pl.read_csv(sheet, infer_schema=False).with_columns(value=pl.lit("accept")).write_csv(sheet)
+    assert data.import_labels(workspace, sheet)["new"] == 4
+    assert workspace.catalog.ledger().is_empty()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Certificates: chained, whole to the byte, checked away from their workspace and against it."""
 
 import json
+import random
 import shutil
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,10 +22,24 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """Six interactions, two of which were forgotten one after the other."""
+def workspace(two_forgotten: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("CLW_KEY", "6b" * 32)
-    workspace = Workspace.create(tmp_path / "w")
+    shutil.copytree(two_forgotten, tmp_path / "w")
+    return Workspace(tmp_path / "w")
+
+
+@pytest.fixture(scope="session")
+def two_forgotten(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six interactions, two of which were forgotten one after the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLW_KEY", "6b" * 32)
+        workspace = six_of_which_two_go(tmp_path_factory.mktemp("certified") / "w")
+    workspace.catalog.close()
+    return workspace.folder
+
+
+def six_of_which_two_go(folder: Path) -> Workspace:
+    workspace = Workspace.create(folder)
     rows = [
         {"interaction_id": f"{n:032x}", "source_id": f"own-{n}", "source": "app", "raw_sha256": "x", "started_at": NOON}
         for n in range(6)
@@ -143,3 +158,57 @@ def test_a_root_is_the_hash_over_the_sorted_keys_of_the_rows_that_count(workspac
     monkeypatch.setattr("clworkbench.audit.roots.AT_ONCE", 1)  # in parts, as of millions of rows
     assert root(workspace, "interactions") == (4, wanted)
     assert root(workspace, "labels") == (0, sha256(b"").hexdigest())
+
+
+HOSTILE = {
+    "without its number": lambda whole: whole.pop("number"),
+    "a number as text": lambda whole: whole.update(number="1"),
+    "a number beyond all": lambda whole: whole.update(number=10**30),
+    "without its chain": lambda whole: whole.pop("previous_sha256"),
+    "without its hash": lambda whole: whole.pop("sha256"),
+    "counts in a list": lambda whole: whole.update(rows=[1, 2], before=[], after=3),
+    "counts of nothing": lambda whole: whole.update(rows={"interactions": None}),
+    "no sets": lambda whole: whole.pop("rebuilt"),
+    "sets by number": lambda whole: whole.update(rebuilt=[1, "two", None]),
+    "a set elsewhere": lambda whole: whole.update(rebuilt=[{"from": "training_set:../../..", "to": "x"}]),
+    "a set of no kind": lambda whole: whole.update(rebuilt=[{"from": "cat:one", "to": "suite:one@1"}]),
+    "tombstones in a list": lambda whole: whole.update(tombstones=[[]]),
+    "half a character": lambda whole: whole.update(policy_sha256="\ud800"),
+    "not a number": lambda whole: whole.update(begun_at=float("nan")),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_content_is_a_failed_check_and_never_an_error(workspace, what):
+    first, second = places(workspace)
+    whole = json.loads(second.read_text())
+    HOSTILE[what](whole)
+    second.write_text(json.dumps(whole, indent=2) + "\n")
+    assert failed(second) >= {"hash", "chain"}
+    assert ("form" in failed(second)) == (what not in {"without its chain", "half a character", "not a number"})
+    assert failed(first) == {"chain"}
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 5_000])
+def test_lists_in_lists_are_a_failed_check_or_refused_in_words(workspace, depth):
+    _, second = places(workspace)
+    text = second.read_text()
+    second.write_text(text.replace('"champion": {', '"deep": ' + "[" * depth + "]" * depth + ', "champion": {'))
+    try:
+        assert failed(second) >= {"hash", "chain"}
+    except ForgetError as error:
+        assert "cannot be read as JSON" in str(error)
+
+
+def test_three_hundred_changed_bytes_beside_the_workspace_are_each_found(workspace):
+    first, second = places(workspace)
+    raw, drawn = second.read_bytes(), random.Random(12)
+    for _ in range(300):
+        at, byte = drawn.randrange(len(raw)), drawn.randrange(1, 256)
+        second.write_bytes(raw[:at] + bytes([raw[at] ^ byte]) + raw[at + 1 :])
+        try:
+            assert failed(second) & {"hash", "form"}, (at, byte)
+        except ForgetError as error:
+            assert "0002.json: " in str(error)
+    second.write_bytes(raw)
+    assert failed(first) == failed(second) == set()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 import clworkbench as clw
 from clworkbench.audit.checks import AUDITS, audit
+from clworkbench.audit.policy_kept import off_rate
 from clworkbench.audit.report import AuditReport
 from clworkbench.errors import ArtefactError
 from clworkbench.workspace import Workspace
@@ -257,6 +259,25 @@ def test_sampling_rates_are_checked_by_stratum_on_all_signals(workspace_of):
     rates = next(check for check in found.checks if check.name == "sampling rates")
     assert rates.n == 2
     assert "chat: 20 of 20 at 1" in rates.detail
+
+
+def test_right_sets_of_a_thousand_small_strata_pass_and_a_wrong_one_among_them_is_found():
+    # At 0.05, 30 signals give 8 or more drawn once in 7,000 strata or so: among 1,000, in every seventh right set.
+    chance = random.Random(5)
+    told = pl.DataFrame({"n": [30] * 1000, "rate": [0.05] * 1000})
+    for _ in range(50):
+        drawn = pl.Series("drawn", [sum(chance.random() < 0.05 for _ in range(30)) for _ in range(1000)])
+        assert off_rate(told.with_columns(drawn)).is_empty()
+    wrong = told.with_columns(drawn=pl.Series([1] * 999 + [14]))
+    assert off_rate(wrong)["drawn"].to_list() == [14]
+
+
+def test_one_stratum_is_off_its_rate_where_chance_would_be_so_far_off_once_in_10_000_sets():
+    # Of 14 at 0.5, none is drawn once in 16,384 sets, and all as often: 1/16,384 > 0.00005; of 15, 1/32,768 < 0.00005.
+    told = pl.DataFrame({"n": [14, 15, 15, 9], "drawn": [0, 0, 15, 9], "rate": [0.5, 0.5, 0.5, 1.0]})
+    assert [off_rate(told[row]).height for row in range(4)] == [0, 1, 1, 0]
+    assert off_rate(told.clear()).is_empty()
+    assert off_rate(pl.DataFrame({"n": [9, 9], "drawn": [8, 1], "rate": [1.0, 0.0]})).height == 2
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 """A person is forgotten: nothing of them is left on the disk, all that was made of them is, and they stay out."""
 
 import json
+import os
 import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 
 from clworkbench.audit import retention
@@ -18,7 +21,9 @@ from clworkbench.lineage import trace
 from clworkbench.loop import convert, data
 from clworkbench.loop.capture import ingest
 from clworkbench.loop.status import status
+from clworkbench.policy.redaction import redact
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.artefacts import sha256_json
 from tests.audit.people import everything, make, record, where_it_stands, write_lines
 
 WORDS = [f"annword{talk}{turn}" for talk in ("first", "second") for turn in (0, 1)]
@@ -319,3 +324,153 @@ def test_a_certificate_holds_no_personal_data(workspace):
     text = done(workspace, user()).certificate.read_text()
     assert not any(word in text for word in ["ann", *WORDS, *ids])
     assert json.loads(text)["asked"]["by"] == "user"
+
+
+def key_of(workspace: Workspace, who: str) -> str:
+    return workspace.pseudonyms.user(f"{who}@example.com")
+
+
+def left_by(found: Forgotten) -> dict[str, str]:
+    return {str(each["path"]): str(each["why"]) for each in found.left}
+
+
+def test_a_rule_that_names_her_key_is_left_in_the_settings_of_sets_without_her_rows(workspace):
+    toml = workspace.folder / "clw.toml"
+    rule = f"[policy.exclude]\nobjected = \"user_key = '{key_of(workspace, 'ann')}'\"\n"
+    toml.write_text(toml.read_text().replace("[sources.app]", rule + "[sources.app]"))
+    built = convert.build(workspace, "without")
+    found = done(workspace, user())
+    name = f"training_sets/{built.id.removeprefix('training_set:')}/manifest.json"
+    assert left_by(found)[name] == "its settings name such rows; it is sealed, and holds none of them."
+    assert left_by(found)["clw.toml"].startswith("your settings name such rows")
+    assert all(each.ok for each in check(found.certificate))
+    assert done(workspace, user("bob@example.com")).certificate.name == "0002.json"
+
+
+def test_a_key_in_a_condition_is_struck_out_of_a_set_that_is_made_again(workspace):
+    key = key_of(workspace, "ann")
+    built = convert.build(workspace, "hers", where=f"user_key = '{key}' OR source_id LIKE 'bob-first-%'")
+    done(workspace, user())
+    made = workspace.find("training_set", built.id)
+    assert made["settings"]["where"] == "user_key = 'forgotten' OR source_id LIKE 'bob-first-%'"
+    assert made["config_sha256"] == sha256_json(made["settings"])
+    assert where_it_stands(workspace.folder, [key]) == []
+
+
+def test_a_set_that_came_between_the_plan_and_the_deed_is_made_again_too(workspace):
+    """As a build does that knows of no lease: written while the forget looks, or before it is run again."""
+
+    def stop(name: str) -> None:
+        if name == "verify":
+            raise Stop
+
+    first = workspace.find("training_set", "main@" + _versions(workspace)[0])
+    kept = workspace.folder.parent / "kept"
+    shutil.copytree(workspace.artefact_folder(str(first["id"])), kept)
+    with pytest.raises(Stop):
+        forget(workspace, user(), say=stop)
+    late = workspace.folder / "training_sets" / f"late@{_versions(workspace)[0]}"
+    shutil.copytree(kept, late)
+    manifest = json.loads((late / "manifest.json").read_text()) | {"id": f"training_set:{late.name}"}
+    (late / "manifest.json").write_text(json.dumps(manifest))
+    found = done(workspace, user())
+    assert f"training_set:{late.name}" in {each["from"] for each in found.told["rebuilt"]}
+    assert not late.exists()
+    assert workspace.rows("training_set:late").height == 6
+    assert where_it_stands(workspace.folder, WORDS, but=("inbox", "suite.jsonl")) == []
+
+
+def _versions(workspace: Workspace) -> list[str]:
+    return [str(each["id"]).partition("@")[2] for each in workspace.catalog.artefacts("training_set")]
+
+
+def test_rows_that_came_in_after_a_kill_do_not_stand_in_its_way(workspace):
+    def stop(name: str) -> None:
+        if name == "artefacts":
+            raise Stop
+
+    with pytest.raises(Stop):
+        forget(workspace, user(), say=stop)
+    ingest(workspace, write_lines(workspace.folder / "inbox" / "more.jsonl", [record("bob", 7)]), "app")
+    found = done(workspace, user())
+    assert found.told["after"]["interactions"]["rows"] == 12
+    assert workspace.counts()["interactions"] == 13
+    assert all(each.ok for each in check(found.certificate))
+
+
+def test_publishing_and_forgetting_wait_for_each_other(workspace, monkeypatch):
+    monkeypatch.setattr("clworkbench.workspace.folder.PUBLISH_WAIT_S", 0.0)
+    rows = workspace.rows("training_set:main")
+
+    def publishes(name: str) -> None:
+        if name == "plan":
+            with workspace.catalog.transaction() as db:  # as another process sees it
+                db.execute("update leases set pid = ?", (os.getppid(),))
+            with pytest.raises(LeaseError, match=r"publish: .* \(`clw forget`\) holds the whole workspace"):
+                Workspace(workspace.folder).publish_rows("training_set", "other", rows)
+            with workspace.catalog.transaction() as db:
+                db.execute("update leases set pid = ?", (os.getpid(),))
+
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        monkeypatch.setattr(os, "getppid", lambda: other.pid)
+        started = psutil.Process(other.pid).create_time()
+        with workspace.catalog.transaction() as db:
+            db.execute(
+                "create trigger seen after update of pid on leases begin update leases set process_started = "
+                f"case when pid = {other.pid} then {started} else {psutil.Process().create_time()} end; end"
+            )
+        forget(workspace, user(), say=publishes)
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_who_only_gave_feedback_takes_pages_and_exports_with_them(workspace):
+    late = record("dora", 8) | {"user": "dora@example.com"}
+    said = {"name": "edited", "origin": "operator", "actor": "zoe", "comment": "zoewordcomment"}
+    late["feedback"] = [said | {"at": datetime(2026, 3, 9, tzinfo=UTC).isoformat()}]
+    export = write_lines(workspace.folder / "inbox" / "more.jsonl", [late])
+    ingest(workspace, export, "app")
+    page = workspace.folder / "records" / "look-1"
+    page.mkdir()
+    (page / "look.html").write_text("<p>zoewordcomment</p>")
+    (page / "manifest.json").write_text(json.dumps({"texts": True, "created": datetime.now(UTC).isoformat()}))
+    found = done(workspace, user("zoe"))
+    assert found.told["rows"] | {"interactions": 0, "feedback": 1} == found.told["rows"]
+    assert "records/look-1" in found.files
+    assert not page.exists()
+    assert [Path(str(each["path"])).name for each in found.left if "sha256" in each] == ["more.jsonl"]
+    assert where_it_stands(workspace.folder, ["zoeword"]) == []
+
+
+def test_a_draft_of_a_living_process_is_left_to_it_and_those_of_dead_ones_go(workspace):
+    records = workspace.folder / "records"
+    mine, dead = records / f".own.{os.getpid()}.partial", records / ".other.4194305.partial"
+    nameless, before = records / ".nameless.partial", records / f".before.{os.getpid()}.1.partial"
+    for place in (mine, dead, nameless, before):
+        place.mkdir()
+    reused = records / f".reused.{os.getpid()}.partial"
+    reused.mkdir()
+    os.utime(reused, (1, 1))  # from before this process: its number is used again
+    done(workspace, user())
+    assert {path.name for path in records.iterdir()} == {"plain", mine.name}
+
+
+@pytest.mark.parametrize("group", ["ann@example.com", "the key", "redacted"])
+def test_an_example_whose_group_is_she_goes_with_her(workspace, group):
+    names = {"the key": key_of(workspace, "ann"), "redacted": _redacted(workspace, "ann@example.com")}
+    rows = workspace.rows("suite:held").head(2)
+    rows = rows.with_columns(
+        group=pl.Series([names.get(group, group), "somebody"]),
+        signal_ids=pl.lit([], dtype=pl.List(pl.String)),
+        example_id=pl.Series(["one", "two"]),
+    )
+    workspace.publish_rows("suite", "own", rows)
+    found = done(workspace, user())
+    assert len(found.told["rebuilt"]) == 3
+    assert workspace.rows("suite:own")["example_id"].to_list() == ["two"]
+
+
+def _redacted(workspace: Workspace, name: str) -> str:
+    return str(redact(pl.DataFrame({"conversation_id": [name]}), workspace.pseudonyms).frame.item())

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from clworkbench.policy.finding import found
-from clworkbench.policy.measured import Find, Measured, OwnMeasure, measure, measure_own
+from clworkbench.policy.measured import Find, Measured, measure
+from clworkbench.policy.measured_own import OwnMeasure, measure_own
 from clworkbench.policy.planted import SPELLINGS, plant
 from clworkbench.policy.presidio import SecondTier, tier
 

@@ -5,7 +5,9 @@ import json
 import polars as pl
 import pytest
 
+from clworkbench.errors import ExpressionError
 from clworkbench.loop.capture import ingest, preview
+from clworkbench.loop.convert import build
 from clworkbench.loop.policy import explain_policy
 from clworkbench.workspace import Workspace
 from tests.loop.test_policy import chats
@@ -80,3 +82,51 @@ def test_a_rule_that_is_lifted_lets_the_same_file_in_and_a_new_rule_says_what_is
 def test_a_dry_run_shows_what_the_rules_leave(folder, tmp_path):
     shown = preview(Workspace(folder), chats(tmp_path / "chats.jsonl", 4), "app")
     assert [json.loads(row)["tenant"] for row in shown.interactions["attributes"]] == ["acme", "acme", "beta"]
+
+
+def test_a_dry_run_writes_nothing(folder, tmp_path):
+    before = (folder / "catalog.db").read_bytes()
+    preview(Workspace(folder), chats(tmp_path / "chats.jsonl", 8), "app")
+    assert Workspace(folder).catalog.query("select count(*) from refused") == [(0,)]
+    assert (folder / "catalog.db").read_bytes() == before
+
+
+def test_a_consent_that_is_withdrawn_later_takes_the_row_out_of_use(folder, tmp_path):
+    (folder / "clw.toml").write_text(
+        SETTINGS
+        + "[training]\nholdout = 0.0\n[policy.exclude]\n"
+        + "no_consent = { where = \"coalesce(attributes.consent, 'no') <> 'yes'\", at = \"ingest\" }\n"
+    )
+    workspace = Workspace(folder)
+    first = chats(tmp_path / "chats.jsonl", 4)  # the fifth would be without
+    assert ingest(workspace, first, "app").new == 4
+    later = json.loads(first.read_text().splitlines()[0]) | {"consent": "no"}
+    (tmp_path / "later.jsonl").write_text(json.dumps(later) + "\n")
+    assert ingest(workspace, tmp_path / "later.jsonl", "app").skipped == 1
+    made = build(workspace)
+    assert made.built.dropped["withdrawn"] == 1
+    assert made.built.frame.height == 3
+
+
+def test_what_a_rule_says_of_a_source_or_a_text_holds_for_feedback_too(folder, tmp_path):
+    (folder / "clw.toml").write_text(
+        SETTINGS + "[policy.exclude]\nsecret = { pattern = '(?i)confidential', at = 'ingest' }\n"
+    )
+    workspace = Workspace(folder)
+    ingest(workspace, chats(tmp_path / "chats.jsonl", 4), "app")
+    votes = tmp_path / "votes.csv"
+    votes.write_text("chat,said\nc0,fine\nc1,strictly confidential\n")
+    report = ingest(workspace, votes, "votes")
+    assert dict(report.skipped_why) == {"excluded by secret": 1}
+    assert workspace.read("feedback")["comment"].drop_nulls().to_list() == ["fine"]
+
+
+def test_a_rule_that_fails_quotes_no_value(folder, tmp_path):
+    rule = "[policy.exclude]\nx = { where = \"cast(user_key as double) > 1\", at = 'ingest' }\n"
+    (folder / "clw.toml").write_text(SETTINGS + rule.replace("user_key", "conversation_id"))
+    file = tmp_path / "chats.jsonl"
+    row = {"id": "a", "conversation_id": "ann@mail.example", "messages": [{"role": "user", "content": "x"}]}
+    file.write_text(json.dumps(row) + "\n")
+    with pytest.raises(ExpressionError, match="fails on these rows") as told:
+        ingest(Workspace(folder), file, "app")
+    assert "ann@" not in str(told.value)

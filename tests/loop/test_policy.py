@@ -132,3 +132,76 @@ def test_a_policy_over_an_empty_workspace_takes_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
     empty = explain_policy(Workspace.create(tmp_path / "w", settings=SETTINGS))
     assert (empty.signals, empty.rows, empty.frame["takes"].sum()) == (0, 0, 0)
+
+
+def test_rows_that_came_in_while_redaction_was_off_leave_redacted(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
+    text = SETTINGS[: SETTINGS.index("[policy.exclude]")] + "[training]\nholdout = 0.0\n"
+    workspace = Workspace.create(tmp_path / "w", settings=text + "[policy]\nredaction = 'off'\n")
+    file = chats(tmp_path / "chats.jsonl", 2)
+    file.write_text(file.read_text().replace("question number 1", "I am ann@mail.example"))
+    ingest(workspace, file, "openai")
+    (workspace.folder / "clw.toml").write_text(text)
+    prompts = [message["content"] for row in build(workspace).built.frame["prompt"] for message in row]
+    assert sorted(prompts) == ["I am [EMAIL]", "question number 0"]
+    data.write_candidates(workspace, data.choose(workspace, n=2), tmp_path / "sheet.csv")
+    assert "ann@" not in (tmp_path / "sheet.csv").read_text()
+
+
+def test_a_pattern_reaches_what_a_reviewer_wrote(governed, tmp_path):
+    settings = governed.folder / "clw.toml"
+    settings.write_text(settings.read_text().replace("per_user = 3", "per_user = 40"))
+    before = build(governed).built
+    chosen = before.frame["signal_ids"].explode()[0]
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text(f"interaction_id,improvement,annotator\n{chosen},Strictly CONFIDENTIAL: no,ann\n")
+    data.import_labels(governed, sheet)
+    rule = "[policy.exclude.contracts]\npattern = '(?i)strictly confidential'\n[policy.caps]"
+    settings.write_text(settings.read_text().replace("[policy.caps]", rule))
+    after = build(governed).built
+    assert after.dropped["excluded_by_contracts"] == 1
+    assert after.frame.height == before.frame.height - 1
+
+
+def test_a_suites_ids_name_nobody_and_its_groups_still_keep_users_out_of_training(governed, tmp_path):
+    settings = governed.folder / "clw.toml"
+    settings.write_text(settings.read_text().replace("per_user = 3", "per_user = 40"))
+    suite = tmp_path / "suite.jsonl"
+    examples = [
+        {"id": "of ann@mail.example", "input": "something else", "expected": "x", "group": "talk ann@mail.example"},
+        {"id": "b", "input": "another thing", "expected": "y", "group": "user 1"},
+    ]
+    suite.write_text("".join(json.dumps(example) + "\n" for example in examples))
+    frozen = governed.rows(str(data.freeze_suite(governed, "main", suite)["id"]))
+    assert "ann@" not in frozen.write_json()
+    dropped = build(governed).built.dropped
+    # By hand: of the 24 that the rules leave, user 1 has the odd ones; all of 1 mod 4 are ours, so 3, 7, 11, ...
+    # less those without consent (19, 39): 8 of 10.
+    assert dropped["leak_group"] == 8
+
+
+def test_a_rate_that_names_no_stratum_is_remarked_on(governed):
+    settings = governed.folder / "clw.toml"
+    text = settings.read_text().replace("never = \"model = 'nobody'\"", "")
+    sample = "by = 'attributes.tenant'\nrates = { acme = 0.5, Us = 0.0, nobody = 0.0 }\n"
+    settings.write_text(text + f"[policy.sample]\n{sample}")
+    assert explain_policy(governed).remarks == (
+        "sample: the rate of 'Us' meets no stratum, so that 1 is used; did you mean 'us'?",
+        "sample: the rate of 'nobody' meets no stratum, so that 1 is used; there: acme, beta, us",
+    )
+
+
+def test_the_figure_ends_with_the_rows_that_could_be_learned(governed, tmp_path):
+    path = chats(tmp_path / "more.jsonl", 3)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [line | {"id": f"silent {k}", "tenant": "acme", "feedback": []} for k, line in enumerate(lines)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ingest(governed, path, "openai")
+    told = explain_policy(governed)
+    # Beside what the rules take, nobody said anything about three answers.
+    assert {reason: n for reason, n in told.dropped.items() if n} == {
+        "excluded_by_ours": 10, "excluded_by_no_consent": 6, "pending": 3, "over_user_cap": 18,
+    }  # fmt: skip
+    bars = told.plot().data[0]
+    assert (bars.y[-1], bars.text[-1]) == ("rows", "6")
+    assert told.rows == 6

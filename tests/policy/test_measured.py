@@ -1,6 +1,8 @@
 """Recall, precision, over-redaction and the bound on what is left, against sums done by hand."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +12,8 @@ from statsmodels.stats.proportion import proportion_confint
 from clworkbench.errors import EvidenceError
 from clworkbench.policy.entities import KINDS
 from clworkbench.policy.finding import found
-from clworkbench.policy.measured import Measured, measure, measure_own
+from clworkbench.policy.measured import Measured, measure
+from clworkbench.policy.measured_own import measure_own, most_left
 from clworkbench.policy.planted import SPELLINGS
 
 TEXTS = pl.Series(["0123456789"] * 4 + [None])
@@ -92,7 +95,6 @@ def test_no_miss_in_n_planted_values_bounds_the_misses_by_the_rule_of_three_shar
     kinds = own.frame.height
     assert (row["planted"], row["missed"]) == (800 // kinds, 0)
     assert row["miss_high"] == pytest.approx(1 - (0.05 / kinds) ** (1 / row["planted"]), abs=1e-12)
-    assert row["left_high"] == 0.0
 
 
 def test_what_may_be_left_grows_with_what_was_met() -> None:
@@ -100,12 +102,63 @@ def test_what_may_be_left_grows_with_what_was_met() -> None:
     own = measure_own(texts, seed=3, n=800)
     row = own.frame.filter(pl.col("kind") == "EMAIL").row(0, named=True)
     assert row["met"] == 800
-    # 800 found of at least (1 - high) of all: 800 / (1 - high) - 800 left, at most.
-    assert row["left_high"] == pytest.approx(800 / (1 - row["miss_high"]) - 800)
-    assert own.left_high == pytest.approx(row["left_high"])
-    assert "Kinds that were not planted are not in it" in own._repr_html_()
+    # More than are expected at the highest rate of misses, 800 / (1 - high) - 800: a limit, not an expectation.
+    assert row["left_high"] > 800 / (1 - row["miss_high"]) - 800
+    assert row["left_high"] == own.left_high == most_left(800, 0, 100, 0.05 / 8)
     assert len(own.plot().data) == 2
+
+
+def found_no_more(met: int, missed: int, rate: float) -> float:
+    """P(at most `met` of `met + missed` values are found) where each is missed at this rate, summed by hand."""
+    n = met + missed
+    return sum(math.comb(n, k) * (1 - rate) ** k * rate ** (n - k) for k in range(met + 1))
+
+
+@pytest.mark.parametrize(("met", "planted"), [(1, 60), (7, 30), (40, 188)])
+def test_more_values_left_than_the_limit_would_make_so_few_finds_too_rare(met: int, planted: int) -> None:
+    # After no miss in n planted values, the rate is at most 1 - 0.025^(1/n), with the half of 5 %.
+    high = 1 - 0.025 ** (1 / planted)
+    limit = most_left(met, 0, planted, 0.05)
+    assert limit is not None
+    assert found_no_more(met, limit + 1, high) <= 0.025 < found_no_more(met, limit, high)
+
+
+def test_nothing_bounds_a_kind_that_was_never_found() -> None:
+    assert most_left(0, 60, 60, 0.05) is None
+    assert most_left(500, 60, 60, 0.05) is None
+    assert most_left(0, 0, 60, 0.05) is None
+
+
+def test_kinds_that_were_not_met_have_no_bound_and_every_face_says_so() -> None:
+    none = measure_own(hello(40), n=40)
+    assert none.frame["left_high"].null_count() == none.frame.height
+    assert none.left_high is None
+    assert none.left == "nothing bounds what is left in the sampled texts"
+    own = measure_own(pl.Series(["Write to [EMAIL_0000000a] now."]), n=40)
+    others = sorted(set(own.frame["kind"]) - {"EMAIL"})
+    assert own.unbounded == tuple(others)
+    said = f"t most {own.left_high} left in the sampled texts (95 %) of EMAIL; no bound for {', '.join(others)}"
+    assert f"a{said}" in repr(own)
+    assert f"A{said}. " in own._repr_html_()
     assert "\n" not in repr(own)
+
+
+def test_a_text_that_is_used_more_than_once_was_met_once() -> None:
+    own = measure_own(pl.Series(["Write to [EMAIL_0000000a] now."]))
+    assert own.frame["planted"].sum() == 500
+    assert own.frame.filter(pl.col("kind") == "EMAIL")["met"].item() == 1
+
+
+def test_in_a_notebook_the_long_sentences_stand_below_the_table() -> None:
+    own = measure_own(hello(40), n=40)
+    table, _, below = own._repr_html_().partition("</table>")
+    caption = table.partition("<caption")[2].partition("</caption>")[0]
+    assert caption.endswith(">40 invented values planted into these texts")
+    assert "Kinds that were not planted are not in it" in below
+    assert "style='max-width:50em'" in below
+    hostile = replace(own, tiers="<b>one</b>")._repr_html_()
+    assert "&lt;b&gt;one" in hostile
+    assert "<b>" not in hostile
 
 
 def test_a_sample_is_the_same_for_the_same_seed_and_few_texts_are_used_again() -> None:

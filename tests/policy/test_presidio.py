@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import polars as pl
 import pytest
@@ -175,7 +176,8 @@ def test_the_tier_says_what_it_was(second: SecondTier) -> None:
     assert described(second) == second.as_dict()
     assert described(None) == {"engine": "patterns"}
     assert "names of people and places are not looked for" in said(None)
-    assert "Presidio" in said(second)
+    assert said(second).startswith(f"Presidio {version('presidio-analyzer')}")
+    assert "SecondTier" not in said(second)
     assert "\n" not in repr(second)
 
 
@@ -200,7 +202,8 @@ def test_without_a_model_names_are_not_found_and_it_says_so(
     blank = SecondTier(load.__wrapped__())
     assert blank.model is None
     assert finds(blank, "Emily Thompson, passport 512345678, in Rotterdam") == [("PASSPORT", "512345678")]
-    assert "no spaCy model is installed, so names of people and places are not found" in said(blank)
+    expected = "no spaCy model is installed, so names of people and places are not found."
+    assert said(blank) == f"Presidio {version('presidio-analyzer')}: {expected}"
     assert "PERSON" not in blank.as_dict()["entities"]
 
 

@@ -112,6 +112,23 @@ def test_all_and_nothing_are_drawn_exactly_and_a_stratum_needs_its_column() -> N
         sampled(people(2), SampleSettings(by=("team",)), KEY)
 
 
+@pytest.mark.parametrize("by", ["input", "cast(app as int)"])
+def test_a_stratum_that_cannot_be_made_is_told_in_words(by: str) -> None:
+    rows = people(2).with_columns(input=pl.Series([said("hello")] * 2, dtype=MESSAGES))
+    with pytest.raises(ExpressionError, match=r"^policy\.sample by: '.+' names no strata in these rows"):
+        sampled(rows, SampleSettings(by=(by,)), KEY)
+
+
+def test_a_stratum_of_what_is_not_there_says_which_setting_it_stands_in() -> None:
+    with pytest.raises(ExpressionError, match=r"^policy\.sample by: .*no column 'team'"):
+        sampled(people(2), SampleSettings(by=("app", "team")), KEY)
+
+
+def test_a_stratum_may_be_a_constant_beside_a_column() -> None:
+    found = sampled(people(4), SampleSettings(by=("'x'", "app")), KEY)["stratum"]
+    assert found.to_list() == ["x/chat", "x/chat", "x/-", "x/-"]
+
+
 def test_belief_multiplies_the_odds_of_all_that_spoke() -> None:
     rows = pl.DataFrame(
         {

@@ -102,7 +102,7 @@ def test_a_table_of_which_all_goes_is_empty_and_whole(table):
     erasing.scrub(table)
     assert held(table).is_empty()
     assert files(table) == []
-    assert erasing.on_disk(table, lambda rows: rows.select("interaction_id", "file")).is_empty()
+    assert erasing.on_disk(table, lambda rows: rows.select("interaction_id", erasing.IN_FILE)).is_empty()
 
 
 def test_files_that_a_killed_call_left_do_not_count_and_go(table):

@@ -1,6 +1,7 @@
 """E-mail addresses, and phones in their many national spellings."""
 
 import re
+from urllib.parse import unquote
 
 from clworkbench.policy.entities.entity import DIGITS, Entity, digits_of, matches, matches_in_runs
 
@@ -8,30 +9,41 @@ _LETTERS = r"A-Za-z\u00c0-\u024f\u0370-\u04ff"
 """Latin, Greek and Cyrillic; scripts that run on without a space (`邮箱a@b.cn`) end a match."""
 _LOCAL = rf"[0-9{_LETTERS}_.+-]"
 _LOCAL_BACKWARDS = re.compile(rf"{_LOCAL}++(?:'{_LOCAL}++)?")
+_ENCODED_LOCAL_BACKWARDS = re.compile(rf"(?:[Bb]2(?:52)?%|(?![0-9A-Fa-f]{{2}}(?:52)?%){_LOCAL})++")
+_AT = re.compile("@|%(?:25)?40")
+"""In an address on the web it stands encoded, perhaps twice."""
 _LOCAL_AT_MOST = 256
 _DOMAIN = re.compile(rf"(?:[0-9{_LETTERS}_-]+\.)+(?:xn--[0-9a-z-]+|[{_LETTERS}]{{2,}})")
 
 _SEP = r"[ \u00a0\u202f./\u2010\u2011-]"
+_GAP = r"[ \u00a0\u202f.\u2010\u2011-]"
 _NOT_AFTER = r"(?<![0-9A-Za-z_#@$€£¥])"
 _END = (
     r"(?:\s?(?:x|X|(?i:ext(?:ension|\.)?))\s?[0-9]{1,6})?"
-    r"(?![0-9A-Za-z_]|[.,:/-][0-9]|\s?(?:[%€$£¥]|(?:EUR|USD|eur|usd)\b))"
+    r"(?![0-9A-Za-z_]|[.:-][0-9]|\s?(?:[%€$£¥](?!\s?[0-9])|(?:EUR|USD|eur|usd)\b))"
 )
 _SHAPES = (
-    rf"(?P<plus>\+[1-9][0-9]{{0,3}}(?:{_SEP}?\(0?[0-9]{{0,4}}\))?(?:{_SEP}{{0,2}}[0-9]){{6,13}})",
+    rf"\+1{_GAP}?[0-9]{{3}}{_GAP}[0-9]{{3}}{_GAP}[0-9]{{4}}",  # North America
+    rf"(?P<plus>\+[1-9][0-9]{{0,3}}(?:{_SEP}?\(0?[0-9]{{0,4}}\))?"
+    rf"(?:(?:{_GAP}{{0,2}}[0-9]){{1,5}}/(?:{_GAP}{{0,2}}[0-9]){{4,9}}|(?:{_SEP}?{_GAP}?[0-9])(?:{_GAP}{{0,2}}[0-9]){{5,12}}))",
     rf"(?P<dialled>00[1-9][0-9]{{0,2}}(?:{_SEP}\(0?[0-9]{{0,4}}\))?(?:{_SEP}[0-9]{{2,8}}){{2,5}})",
-    rf"(?:[0-9]{{1,2}}{_SEP})?[0-9]{{3}}{_SEP}[0-9]{{3}}{_SEP}[0-9]{{4}}",  # North America
+    rf"(?:[0-9]{{1,2}}{_SEP})?[0-9]{{3}}{_SEP}[0-9]{{3}}{_SEP}[0-9]{{4}}",
+)
+_SHAPES_LIKE_DATES = (
     rf"(?P<area>(?:[18]{_SEP})?\((?!(?:19|20)[0-9]{{2}}\))0?[0-9]{{1,4}}\){_SEP}?[0-9]{{3,8}}(?:{_SEP}[0-9]{{2,5}}){{0,3}})",
     rf"8{_SEP}[0-9]{{3}}{_SEP}[0-9]{{3}}{_SEP}[0-9]{{2}}{_SEP}[0-9]{{2}}",  # Russia, Kazakhstan
-    rf"(?P<trunk>0[0-9]{{1,4}}{_SEP}[0-9]{{2,8}}(?:{_SEP}[0-9]{{2,5}}){{0,4}})",  # Europe, Asia, Australia
+    rf"(?P<trunk>0[0-9]{{1,4}}{_SEP}[0-9]{{2,8}}(?:{_GAP}[0-9]{{2,5}}|/[0-9]{{2}}(?![0-9])){{0,4}})",  # Europe, Asia, Australia
     rf"[6-9][0-9]{{2}}(?:{_SEP}[0-9]{{2}}){{3}}",  # Spain
     rf"1[3-9][0-9]{_SEP}[0-9]{{4}}{_SEP}[0-9]{{4}}|[1-9][0-9]{_SEP}[0-9]{{4}}{_SEP}[0-9]{{4}}",  # China; Latin America
 )
-_PHONE = re.compile(rf"{_NOT_AFTER}(?<![A-Za-z]-)(?<![0-9][.,:/+-])(?:{'|'.join(_SHAPES)}){_END}")
+_PHONE = re.compile(
+    rf"{_NOT_AFTER}(?<![A-Za-z]-)(?<![0-9][.:+-])"
+    rf"(?:{'|'.join(_SHAPES)}|(?<!\b[0-9]/)(?<!\b[0-9][0-9]/)(?:{'|'.join(_SHAPES_LIKE_DATES)})){_END}"
+)
 _RUN = re.compile(r"[+(0-9](?:[ ()./+\u00a0\u202f\u2010\u2011-]{0,3}[0-9]){6,}")
 _DIGITS_IN_SHAPE = {"plus": (8, 15), "dialled": (10, 17), "area": (8, 13), "trunk": (9, 12)}
 
-_LOOSE = rf"\+?\(?[0-9](?:[ \u00a0\u202f./()\u2010\u2011-]{{0,3}}[0-9]){{6,14}}{_END}"
+_LOOSE = rf"\+?\(?[0-9](?:[ \u00a0\u202f./()\u2010\u2011-]{{0,3}}[0-9]){{6,14}}{_END}(?!,[0-9]{{1,2}}(?![0-9,;]))"
 _WORDS = (
     r"tel|telephone|phone|ph|mobile|mob|cell|cellular|fax|call|whatsapp|sms|dial|ring|pager|handy"
     r"|telefon|tel[eé]fono|m[oó]vil|celular|t[eé]l|t[eé]l[eé]phone|telefono|cellulare|telefone"
@@ -44,7 +56,7 @@ _WORD_THEN_DIGIT = rf"(?i:(?-u:\b)(?:{_WORDS})(?-u:\b)|{_WORDS_RUN_ON})[^0-9\n\[
 _WORD_BEFORE_AT_MOST = 50
 _LOOSE_NUMBER = re.compile(rf"{_NOT_AFTER}(?P<value>{_LOOSE})")
 _LOOSE_BEFORE_WORD = re.compile(
-    rf"{_NOT_AFTER}(?<![0-9][.,:/-])(?P<value>{_LOOSE})(?=[ -]\(?(?i:office|fax|mobile|cell|home|work)\b)"
+    rf"{_NOT_AFTER}(?<![0-9][.:/-])(?P<value>{_LOOSE})(?=[ -]\(?(?i:office|fax|mobile|cell|home|work)\b)"
 )
 _KEY = re.compile(
     r"(?i:(?:^|[._\s-])(?:phone|telephone|tel|mobile|cell|fax|msisdn|whatsapp)(?:[._\s-]?(?:number|no|nr))?$)"
@@ -59,6 +71,7 @@ _DATE = re.compile(
 )
 _SOCIAL_SECURITY = re.compile(r"[0-9]{3}-[0-9]{2}-[0-9]{4}")
 _THOUSANDS = re.compile(r"[0-9]{1,3}([ .\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*")
+_DECIMALS = re.compile(r",[0-9]{1,2}(?![0-9A-Za-z]| [0-9])")
 _EXTENSION = re.compile(r"\s?[xX]|\s?ext")
 
 
@@ -75,21 +88,28 @@ def is_phone_value(value: str) -> bool:
 def _emails(text: str) -> list[tuple[int, int]]:
     """From each @ backwards and forwards: read from its beginning, every word might be an address."""
     spans: list[tuple[int, int]] = []
-    at, before = text.find("@"), 0
-    while at >= 0:
-        domain = _DOMAIN.match(text, at + 1)
-        local = domain and _LOCAL_BACKWARDS.match(text[max(before, at - _LOCAL_AT_MOST) : at][::-1])
+    at, before = _AT.search(text), 0
+    while at:
+        domain = _DOMAIN.match(text, at.end())
+        backwards = _LOCAL_BACKWARDS if at[0] == "@" else _ENCODED_LOCAL_BACKWARDS
+        local = domain and backwards.match(text[max(before, at.start() - _LOCAL_AT_MOST) : at.start()][::-1])
         if domain and local:
             before = domain.end()
-            spans.append((at - local.end(), before))
-        at = text.find("@", domain.end() if domain and local else at + 1)
+            spans.append((at.start() - local.end(), before))
+        at = _AT.search(text, before if domain and local else at.end())
     return spans
+
+
+def _address(value: str) -> str:
+    return unquote(unquote(value)).casefold() if "%" in value else value.casefold()
 
 
 def _is_phone(match: re.Match[str]) -> bool:
     """In one of the phones' shapes, no date, and as many digits as its shape asks."""
     text = match[0]
     if _DATE.match(text) or _SOCIAL_SECURITY.fullmatch(text):
+        return False
+    if _DECIMALS.match(match.string, match.end()) and _THOUSANDS.fullmatch(text.lstrip("+")):
         return False
     low, high = _DIGITS_IN_SHAPE.get(match.lastgroup or "", (7, 15))
     return low <= _count_digits(text) <= high
@@ -114,7 +134,7 @@ def _dialled(text: str) -> str:
     return digits_of(text.replace("(0)", "")).removeprefix("00")
 
 
-EMAIL = Entity("EMAIL", r"[^\s@]@[^\s@]+\.", _emails, normal=str.casefold, in_ids=True)
+EMAIL = Entity("EMAIL", r"[^\s@](?:@|%(?:25)?40)[^\s@]+\.", _emails, normal=_address, in_ids=True)
 PHONE = Entity("PHONE", DIGITS, matches_in_runs(_RUN, _PHONE, _is_phone, skip=_DATE), normal=_dialled)
 PHONE_AFTER_WORD = Entity("PHONE", DIGITS, _after_word, normal=_dialled, beside=_WORD_THEN_DIGIT)
 PHONE_BEFORE_WORD = Entity(

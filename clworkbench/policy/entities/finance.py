@@ -5,8 +5,10 @@ import re
 from clworkbench.policy.entities.checksums import luhn, mod_97_10
 from clworkbench.policy.entities.entity import BEFORE, Entity, alphanumeric, digits_of, matches_in_runs
 
-_CARD = re.compile(
-    r"(?<![0-9A-Za-z_+])(?<![0-9][.,-])[0-9](?:[ \u00a0\u202f-]?[0-9]){12,18}(?![0-9A-Za-z_]|[.,-][0-9])"
+_CARD = re.compile(r"(?<![0-9A-Za-z_+])(?<![0-9][.-])[0-9](?:[ \u00a0\u202f-]?[0-9]){12,18}(?![0-9A-Za-z_]|[.-][0-9])")
+_CARD_IN_A_LIST = re.compile(
+    r"(?<![0-9A-Za-z_+])(?<![0-9][.-])(?<![0-9]{4} )"
+    r"(?:[0-9]{13,19}|[0-9]{4} [0-9]{4} [0-9]{4} [0-9]{4}|[0-9]{4} [0-9]{6} [0-9]{4,5})(?= [0-9])"
 )
 _CARD_RUN = re.compile(r"[0-9][0-9 \u00a0\u202f-]{12,}")
 _CARD_BRANDS = re.compile(
@@ -64,4 +66,8 @@ CARD = Entity(
     BEFORE + r"[0-9](?:[ \u00a0\u202f-]?[0-9]){12}",
     matches_in_runs(_CARD_RUN, _CARD, lambda m: is_card(digits_of(m[0]))),
 )
+CARD_IN_A_LIST = Entity(
+    "CARD", CARD.prefilter, matches_in_runs(_CARD_RUN, _CARD_IN_A_LIST, lambda m: is_card(digits_of(m[0])))
+)
+"""In the usual groups, where the next number follows after a blank."""
 IBAN = Entity("IBAN", BEFORE + r"[A-Za-z]{2}[0-9]{2}(?:[ \u00a0-]?[0-9A-Za-z]){11}", _ibans, in_ids=True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from clworkbench.policy.entities import id_checks as check
 from clworkbench.policy.entities.entity import BEFORE, DIGITS, Entity, alphanumeric, matches
+from clworkbench.policy.entities.finance import is_card
 
 
 class NationalId(NamedTuple):
@@ -18,7 +19,11 @@ class NationalId(NamedTuple):
 
 
 TELLING = (
-    NationalId(r"[1-478] ?\d\d ?\d\d ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d", check.france, "France, NIR"),
+    NationalId(
+        r"[1-478] ?\d\d ?\d\d ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d",
+        lambda text: check.france(text) and not is_card(text),
+        "France, NIR",
+    ),
     NationalId(r"[1-8]\d{5}(?:18|19|20)\d{9}[0-9Xx]", check.china, "China, resident identity"),
     NationalId(r"756(?:\.\d{4}\.\d{4}\.\d\d|\d{10})", check.switzerland, "Switzerland, AHV"),
     NationalId(r"\d\d\.\d{3}\.\d{3}/\d{4}-\d\d", check.brazil_company, "Brazil, CNPJ"),
@@ -85,17 +90,26 @@ _ANY_ID = (
     r"|tax(?:payer)? (?:id|number)|tin"
 )
 """Words beside which each of them may stand."""
-_NOT_WITHIN = r"(?<![0-9A-Za-z_])(?<![0-9A-Za-z][.,/+-])(?<![0-9]{4} )"
-_NOT_GOING_ON = r"(?![0-9A-Za-z_]|[.,/+-][0-9A-Za-z]| [0-9]{4}\b)"
+_NOT_WITHIN = r"(?<![0-9A-Za-z_])(?<![0-9]\.)(?<![0-9A-Za-z][+-])"
+_NOT_GOING_ON = r"(?![0-9A-Za-z_]|\.[0-9]|[+-][0-9A-Za-z])"
+_NOT_AFTER_FOUR, _NOT_BEFORE_FOUR = r"(?<![0-9]{4} )", r"(?! [0-9]{4}\b)"
+"""Of groups of four, three may be part of a card's four."""
 
 
 def _ascii(shape: str) -> str:
     return shape.replace(r"\d", "[0-9]")
 
 
+def _whole(shape: str) -> re.Pattern[str]:
+    """The shape where it is no part of a longer number; commas and slashes part values, as in a row of a table."""
+    pattern = f"{_NOT_WITHIN}(?:{_ascii(shape)}){_NOT_GOING_ON}"
+    in_fours = r"\d{4} " in shape
+    return re.compile(f"{_NOT_AFTER_FOUR}{pattern}{_NOT_BEFORE_FOUR}" if in_fours else pattern)
+
+
 _BESIDE = [
     (
-        re.compile(f"{_NOT_WITHIN}(?:{_ascii(i.shape)}){_NOT_GOING_ON}"),
+        _whole(i.shape),
         i.fits,
         re.compile(rf"(?i)\b(?:{i.words}|{_ANY_ID})\b[^\[\]]{{0,30}}$"),
     )
@@ -140,11 +154,12 @@ SSN_AFTER_WORD = Entity("SSN", DIGITS, matches(_SSN_LOOSE, _after_ssn_word), bes
 
 
 def _by_itself(one: NationalId) -> Entity:
-    pattern = re.compile(f"{_NOT_WITHIN}(?:{_ascii(one.shape)}){_NOT_GOING_ON}")
-    find = matches(pattern, lambda m: one.fits(alphanumeric(m[0])))
+    find = matches(_whole(one.shape), lambda m: one.fits(alphanumeric(m[0])))
     return Entity("NATIONAL_ID", _ANY_TELLING, find, beside=_ascii(one.shape))
 
 
 _ANY_TELLING = f"{BEFORE}(?:{'|'.join(dict.fromkeys(_ascii(i.shape) for i in TELLING))})(?:[^0-9A-Za-z_]|$)"
-NATIONAL_IDS = tuple(map(_by_itself, TELLING))
+NIR, *_OTHERS = map(_by_itself, TELLING)
+"""The French one is longer than the card that twelve in 400 hold, and looked for before cards."""
+NATIONAL_IDS = tuple(_OTHERS)
 NATIONAL_ID_BESIDE_WORD = Entity("NATIONAL_ID", DIGITS, _beside, beside=_WORDS)

@@ -1,6 +1,7 @@
 """Passwords in addresses and settings, and the keys and tokens of common vendors, told by their documented prefixes."""
 
 import re
+from base64 import b64decode
 
 from clworkbench.policy.entities.entity import Entity, matches
 
@@ -40,6 +41,8 @@ _AFTER_BEARER = re.compile(
     r"(?P<value>[0-9A-Za-z_.~+/-]{16,}={0,2})"
 )
 
+_AFTER_BASIC = re.compile(r"(?i:\bbasic) {1,3}(?P<value>[0-9A-Za-z+/]{4,4096}={0,2})(?![0-9A-Za-z+/=])")
+
 _NAME = (
     r"(?:pass(?:word|wd|phrase)|passwort|contrase[nñ]a|mot de passe|pwd|secret|connection[_-]?string"
     r"|(?:api|access|auth|account|client|secret|private|encryption|shared|signing)[ _-]?(?:key|token|secret))"
@@ -68,6 +71,15 @@ def is_secret_value(value: str) -> bool:
         and not value.startswith("[")
         and _PLACEHOLDER.fullmatch(value) is None
     )
+
+
+def _is_basic(match: re.Match[str]) -> bool:
+    """A name and a password with a colon between, in base64. Source: RFC 7617."""
+    try:
+        said = b64decode(match["value"], validate=True).decode()
+    except ValueError:
+        return False
+    return ":" in said and said.isprintable()
 
 
 def _assigned(text: str) -> list[tuple[int, int]]:
@@ -104,6 +116,13 @@ BEARER = Entity(
     "SECRET",
     r"(?i-u:bearer|(?:basic|token|apikey)) {1,3}[0-9A-Za-z_.~+/-]{16}",
     matches(_AFTER_BEARER),
+    normal=str,
+    reach=16_384,
+)
+BASIC = Entity(
+    "SECRET",
+    r"(?i-u:basic) {1,3}[0-9A-Za-z+/]{4}",
+    matches(_AFTER_BASIC, _is_basic),
     normal=str,
     reach=16_384,
 )
