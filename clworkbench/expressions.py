@@ -91,6 +91,11 @@ def holds(frame: pl.DataFrame, text: str, *, where: str) -> pl.Series:
     return found if len(found) == frame.height else pl.repeat(found.item(), frame.height, eager=True).alias("holds")
 
 
+def attributes(text: str, columns: Collection[str]) -> set[str]:
+    """The attributes that an expression reads, by their whole names: `attributes.tenant.id`."""
+    return {name for name in pl.sql_expr(_in_our_words(text)).meta.root_names() if name not in columns}
+
+
 def _told(error: PolarsError) -> str:
     """What polars says, without the values that it quotes: they may be personal."""
     said = str(error).split("\n")[0]

@@ -46,6 +46,8 @@ def checks(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[
         _kept(behind, said),
         none_excluded("excluded", behind, policy, slices if isinstance(slices, Mapping) else {}),
         none_excluded("today's policy", behind, today.policy, today.slices),
+        texts_kept(rows.select("row_id", input="prompt", output="completion"), policy),
+        _withdrawn(workspace, behind),
         _redacted(workspace, rows, policy),
         _second_tier(rows, policy, said),
         _sampled(workspace, behind, policy),
@@ -120,6 +122,23 @@ def none_excluded(name: str, behind: pl.DataFrame, policy: PolicySettings, slice
         rules = ", ".join(f"{rule} ({n:,})" for rule, n in by.drop_nulls().value_counts(sort=True).iter_rows())
         return failed(name, wrong, f"{wrong:,} rows rest on signals that are excluded by {rules}. {REBUILD}.")
     return passed(name, behind.height, f"{len(policy.exclude)} rules, and none excludes a signal behind the rows")
+
+
+def texts_kept(texts: pl.DataFrame, policy: PolicySettings) -> Check:
+    """No text of the rows, whoever wrote it, holds what a rule excludes by its pattern alone."""
+    by_pattern = tuple(r for r in policy.exclude if r.pattern is not None and r.where is r.slice is r.source is None)
+    if not by_pattern:
+        return passed("excluded texts", texts.height, "no rule excludes by a pattern alone")
+    return none_excluded("excluded texts", texts, msgspec.structs.replace(policy, exclude=by_pattern), {})
+
+
+def _withdrawn(workspace: Workspace, behind: pl.DataFrame) -> Check:
+    """No signal behind a row was reported again as one that a rule keeps out of the tables."""
+    gone = workspace.refused(behind["interaction_id"].unique())
+    wrong = behind.filter(pl.col("interaction_id").is_in(list(gone)))["row_id"].n_unique()
+    if wrong:
+        return failed("withdrawn", wrong, f"{wrong:,} rows rest on signals that a rule keeps out by now. {REBUILD}.")
+    return passed("withdrawn", behind.height, "no signal behind the rows was kept out when it was reported again")
 
 
 def _redacted(workspace: Workspace, rows: pl.DataFrame, policy: PolicySettings) -> Check:

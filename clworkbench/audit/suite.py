@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 
-import msgspec
 import polars as pl
 
 from clworkbench.audit.check import Check, failed, passed
-from clworkbench.audit.policy_kept import none_excluded, nothing_found
+from clworkbench.audit.policy_kept import none_excluded, nothing_found, texts_kept
 from clworkbench.audit.whole import RESTORE, rows_of, whole
 from clworkbench.schemas import SUITE
-from clworkbench.settings import ExclusionRule
 from clworkbench.workspace import Workspace
 
 
@@ -46,14 +44,4 @@ def _signals(workspace: Workspace, rows: pl.DataFrame) -> Check:
 
 def _texts(workspace: Workspace, rows: pl.DataFrame) -> Check:
     """No example holds what a rule excludes by its pattern alone."""
-    policy = workspace.settings.policy
-    by_pattern = tuple(rule for rule in policy.exclude if _by_pattern_alone(rule))
-    texts = rows.select("input", row_id="example_id", comment="expected")
-    return none_excluded("excluded texts", texts, msgspec.structs.replace(policy, exclude=by_pattern), NO_SLICES)
-
-
-NO_SLICES: Mapping[str, str] = {}
-
-
-def _by_pattern_alone(rule: ExclusionRule) -> bool:
-    return rule.pattern is not None and rule.where is rule.slice is rule.source is None
+    return texts_kept(rows.select("input", row_id="example_id", comment="expected"), workspace.settings.policy)

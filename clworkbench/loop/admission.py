@@ -8,10 +8,8 @@ import polars as pl
 
 from clworkbench.policy.exclusion import excluded
 from clworkbench.policy.redaction import redact, redact_text
-from clworkbench.settings import ExclusionRule, settings_dict
 from clworkbench.signals.reading import Chunk
 from clworkbench.workspace import Workspace
-from clworkbench.workspace.folder import stable_id
 
 FORGOTTEN = "forgotten"
 ABOUT_EXCLUDED = "feedback on an excluded record"
@@ -29,16 +27,6 @@ class Admitted(NamedTuple):
     frames: dict[str, pl.DataFrame]
     chunk: Chunk
     redacted: dict[str, int]
-
-
-def at_ingest(workspace: Workspace) -> tuple[ExclusionRule, ...]:
-    """The exclusion rules that keep records out of the tables."""
-    return tuple(rule for rule in workspace.settings.policy.exclude if rule.at == "ingest")
-
-
-def rules_id(workspace: Workspace) -> str:
-    """A hash of these rules: what other rules kept out is no longer refused."""
-    return stable_id("refused", [settings_dict(rule) for rule in at_ingest(workspace)])
 
 
 def admit(workspace: Workspace, chunk: Chunk, *, noting: bool = True) -> Admitted:
@@ -83,17 +71,17 @@ def _excluded(
     workspace: Workspace, chunk: Chunk, *, noting: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
     """Interactions and feedback that no rule excludes, and by record the reasons for the others."""
-    rules = at_ingest(workspace)
+    rules = workspace.ingest_rules
     interactions = chunk.interactions.with_columns(excluded(chunk.interactions, rules, {}))
     out = interactions.drop_nulls("excluded_by")
     kept = interactions.filter(pl.col("excluded_by").is_null()).drop("excluded_by")
     if noting and out.height:
-        workspace.catalog.refuse(out["interaction_id"], rules_id(workspace))
+        workspace.refuse(out["interaction_id"])
     # A condition is about interactions; where a thing came from and what it says is known of feedback as well.
     of_all = [rule for rule in rules if rule.where is None]
     marked = chunk.feedback.with_columns(excluded(chunk.feedback, of_all, {}))
     targets = chunk.feedback["target_id"].drop_nulls().unique()
-    refused = {*out["interaction_id"], *workspace.catalog.refused(targets, rules_id(workspace))}
+    refused = {*out["interaction_id"], *workspace.refused(targets)}
     about = pl.col("target_id").is_in(pl.Series(list(refused), dtype=pl.String).implode())
     why = pl.when(about).then(pl.lit(ABOUT_EXCLUDED)).otherwise(_by_rule())
     marked = marked.with_columns(reason=why)

@@ -11,7 +11,7 @@ import polars as pl
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import SourceError
 from clworkbench.files import sha256_file, sha256_of_beginnings
-from clworkbench.loop.admission import admit, at_ingest
+from clworkbench.loop.admission import admit
 from clworkbench.loop.inbox import by_source
 from clworkbench.loop.ingest_report import FileReport, IngestReport
 from clworkbench.settings import Source, settings_dict
@@ -154,7 +154,7 @@ def _ingest_file(
 def _reading(workspace: Workspace, source: Source) -> str:
     """How files of a source are read, as a short hash: read in another way, the same bytes are read again."""
     shape = {key: value for key, value in settings_dict(source).items() if key != "paths"}
-    kept_out = [settings_dict(rule) for rule in at_ingest(workspace)]
+    kept_out = [settings_dict(rule) for rule in workspace.ingest_rules]
     return stable_id(READING_VERSION, shape, workspace.settings.policy.redaction, *kept_out)
 
 

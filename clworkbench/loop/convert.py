@@ -8,7 +8,6 @@ import polars as pl
 from clworkbench import expressions
 from clworkbench.display.html import html_table
 from clworkbench.errors import ArtefactError, EvidenceError, ModelError
-from clworkbench.loop.admission import rules_id
 from clworkbench.loop.leaving import door
 from clworkbench.loop.model import resolve
 from clworkbench.policy.influence import brigaded
@@ -161,7 +160,7 @@ def allowed(workspace: Workspace, *, as_of: datetime | None, event_time: bool) -
         said = workspace.voices(as_of=as_of, event_time=event_time)
         hit = brigaded(said, policy.caps.brigade)["interaction_id"].unique().sort().to_list()
     there = workspace.scan("interactions").select(pl.col("interaction_id").unique()).collect()["interaction_id"]
-    return Allowed(policy, named, hit, sorted(workspace.catalog.refused(there, rules_id(workspace))))
+    return Allowed(policy, named, hit, sorted(workspace.refused(there)))
 
 
 def training_sets_of(workspace: Workspace, model: str | None) -> list[str]:

@@ -108,7 +108,7 @@ def explain_policy(workspace: Workspace, *, as_of: datetime | None = None, event
         *_gates(settings.policy, built.dropped),
     ]
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
-    remarks = tuple(_remarks(settings.policy, frame, found.height))
+    remarks = (*_remarks(settings.policy, frame, found.height), *_unheard_of(settings.policy, found))
     judged = found.join(verdicts(labels).select("interaction_id", "label_accepts"), on="interaction_id", how="left")
     reliability = measured_reliability(judged, [rule.name for rule in settings.outcomes])
     sha256, n = workspace.policy_sha256, built.frame.height
@@ -182,6 +182,14 @@ def _remarks(policy: PolicySettings, frame: pl.DataFrame, signals: int) -> Itera
             yield f"{rule}: holds in every signal; nothing is left to learn from"
     if signals:
         yield from _idle_rates(policy.sample, frame)
+
+
+def _unheard_of(policy: PolicySettings, signals: pl.DataFrame) -> Iterator[str]:
+    """Attributes that a rule names and no signal has: a misspelt one would let everything in."""
+    for rule in policy.exclude if signals.height else ():
+        for name in sorted(expressions.attributes(rule.where, signals.columns)) if rule.where else ():
+            if signals.select(expressions.parse(f'"{name}"', signals.columns)).to_series().is_null().all():
+                yield f"{rule.name}: no signal has {name}; is it spelled as in the data?"
 
 
 def _idle_rates(sample: SampleSettings, frame: pl.DataFrame) -> Iterator[str]:

@@ -14,8 +14,8 @@ from clworkbench.policy.marks import MARK
 FOUND = pl.Schema(
     {"row": pl.UInt32(), "kind": pl.String(), "start": pl.Int64(), "end": pl.Int64(), "value": pl.String()}
 )
-ROUNDS = 4
-"""How often a text is looked at again because a find stood right beside another number."""
+ROUNDS, ROUNDS_IF_SHORT, SHORT = 4, 32, 2000
+"""How often a text is looked at again because a find stood right beside another number; oftener if short."""
 _BESIDE = r"[0-9A-Z@+][^\n0-9A-Za-z\[\]]{0,2}\[\]|\]\][^\n0-9A-Za-z\[\]]{0,2}[0-9A-Z@+(]"
 _EDGE = "\ufdd0"
 """A code point that Unicode keeps out of texts; a text that holds it is looked at whole."""
@@ -66,8 +66,10 @@ def spans_of(texts: pl.Series, entities: Sequence[Entity] = ENTITIES) -> list[li
     """
     search = _Search(_as_seen(texts).to_list())
     rows = list(range(len(texts)))
-    for _ in range(ROUNDS):
+    for n in range(1, ROUNDS_IF_SHORT + 1):
         rows = search.look(rows, entities)
+        if n >= ROUNDS:
+            rows = [row for row in rows if len(search.texts[row]) <= SHORT]
         if not rows:
             break
     return [sorted(row, key=_start) if len(row) > 1 else row for row in search.spans]

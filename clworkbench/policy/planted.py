@@ -53,20 +53,29 @@ SPELLINGS: Mapping[str, Mapping[str, Make]] = {
 }
 """By kind, the ways in which its values are written."""
 
+_IN_ROWS = ("7,{},9", "Ann;{};x", "{twin}, {}", "{} and {twin}")
+"""Rows of a table, and lists of two values, of which one is labelled."""
+
 _BESIDE: Mapping[str, Sequence[str]] = {
-    "EMAIL": ("My e-mail is {}.", "Please write to {} instead.", "<{}>", "Contact: {}"),
-    "PHONE": ("You can call me on {}.", "Phone: {}", "My number is {}, after six please.", "Tel. {}", "{}"),
-    "CARD": ("The card is {}.", "I paid with {} yesterday.", "Card number: {}", "{}"),
-    "IBAN": ("Please refund it to {}.", "IBAN: {}", "My account is {}, thanks.", "{}"),
-    "IP": ("It was blocked from {}.", "Client address {}", "Connection from {} was refused.", "[{}]"),
+    "EMAIL": ("My e-mail is {}.", "Please write to {} instead.", "<{}>", "Contact: {}", *_IN_ROWS),
+    "PHONE": (
+        *("You can call me on {}.", "Phone: {}", "My number is {}, after six please.", "Tel. {}", "{}"),
+        *("7,{},9", "Phone;{};x", "Tel. {} or {twin}", "Phone: {twin}, {}"),
+    ),
+    "CARD": ("The card is {}.", "I paid with {} yesterday.", "Card number: {}", "{}", *_IN_ROWS),
+    "IBAN": ("Please refund it to {}.", "IBAN: {}", "My account is {}, thanks.", "{}", *_IN_ROWS),
+    "IP": ("It was blocked from {}.", "Client address {}", "Connection from {} was refused.", "[{}]", *_IN_ROWS),
     "SECRET": ("I use {} for that.", "We connect with {}", "Is {} still right?", "{}"),
-    "SSN": ("My social security number is {}.", "SSN: {}", "SSN {} as on the form."),
-    "NATIONAL_ID": ("My id number is {}.", "ID: {}", "It is {}, as on my papers.", "{}"),
+    "SSN": ("My social security number is {}.", "SSN: {}", "SSN {} as on the form.", "SSN,{},9"),
+    "NATIONAL_ID": ("My id number is {}.", "ID: {}", "It is {}, as on my papers.", "{}", *_IN_ROWS),
     "PERSON": ("My name is {}.", "I spoke to {} last week.", "Regards, {}", "Ask for {} at the desk."),
     "LOCATION": ("I live in {}.", "It was sent to {} by mistake.", "We moved from {} in May."),
-    "LOOKALIKE": ("It says {}.", "See {} for that.", "The reference is {}.", "{}"),
+    "LOOKALIKE": ("It says {}.", "See {} for that.", "The reference is {}.", "{}", *_IN_ROWS),
 }
-"""The words around a planted value; `{}` alone stands by itself between two sentences."""
+"""What stands around a planted value, perhaps its `{twin}`, another one in the same spelling.
+
+`{}` alone stands by itself between two sentences.
+"""
 
 BY_ITS_WORD: Mapping[str, str] = {
     "Canada": "SIN",
@@ -76,7 +85,7 @@ BY_ITS_WORD: Mapping[str, str] = {
     "United Kingdom, health": "NHS number",
 }
 """National ids that are bare digits: nobody could tell them from other numbers without the word that is given here."""
-_WITH_WORD = ("My {word} is {{}}.", "{word}: {{}}", "It is {word} {{}}, as on my papers.")
+_WITH_WORD = ("My {word} is {{}}.", "{word}: {{}}", "It is {word} {{}}, as on my papers.", "{word},{{}},x")
 
 _PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)")
 """What is personal in an address on the web."""
@@ -104,7 +113,10 @@ def plant(texts: pl.Series, seed: int, kinds: Sequence[str]) -> Planted:
         kind = kinds[len(spans) % len(kinds)]
         spelling = next(turns[kind])
         value = SPELLINGS[kind][spelling](rng)
-        before, after = _words(kind, spelling, rng).split("{}")
+        around = _words(kind, spelling, rng)
+        if "{twin}" in around:
+            around = around.replace("{twin}", SPELLINGS[kind][spelling](rng))
+        before, after = around.split("{}")
         at = _place(text, rng)
         head, tail = _joined(text[:at], text[at:], before, after)
         done.append(head + value + tail)

@@ -66,6 +66,7 @@ def _values(frame: pl.DataFrame, text: str) -> pl.Series:
     except ExpressionError as error:
         raise ExpressionError(f"policy.sample by: {error}") from None
     except PolarsError as error:
+        reason = str(error).partition("\n")[0].partition(": [")[0]  # what follows are the rows' own texts
         raise ExpressionError(
-            f"policy.sample by: {text!r} names no strata in these rows: {error}.\nName a column of texts or numbers."
+            f"policy.sample by: {text!r} names no strata in these rows: {reason}.\nName a column of texts or numbers."
         ) from error

@@ -17,7 +17,7 @@ from clworkbench.errors import ArtefactError, LeaseError, WorkspaceError
 from clworkbench.files import told_when_full, write_atomically
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import KEYS
-from clworkbench.settings import Settings, load_settings, settings_dict, template
+from clworkbench.settings import ExclusionRule, Settings, load_settings, settings_dict, template
 from clworkbench.signals import view
 from clworkbench.workspace import artefacts, leases, tombstones
 from clworkbench.workspace.catalog import Catalog, as_moment, now
@@ -123,6 +123,22 @@ class Workspace:
     def policy_sha256(self) -> str:
         """The hash of `[policy]` as it stands now; each artefact names the one it was made under."""
         return artefacts.sha256_json(settings_dict(self.settings.policy))
+
+    @property
+    def ingest_rules(self) -> tuple[ExclusionRule, ...]:
+        """The exclusion rules that keep records out of the tables."""
+        return tuple(rule for rule in self.settings.policy.exclude if rule.at == "ingest")
+
+    def refused(self, ids: Iterable[str]) -> set[str]:
+        """Those among these interactions that the present rules kept out of the tables; what others did is lifted."""
+        return self.catalog.refused(ids, self._ingest_rules_id())
+
+    def refuse(self, ids: Iterable[str]) -> None:
+        """Notes interactions that the present rules kept out of the tables."""
+        self.catalog.refuse(ids, self._ingest_rules_id())
+
+    def _ingest_rules_id(self) -> str:
+        return stable_id("refused", [settings_dict(rule) for rule in self.ingest_rules])
 
     @contextmanager
     def lease(self, name: str, verb: str, *, wait_s: float = 0.0) -> Iterator[None]:

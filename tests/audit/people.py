@@ -124,7 +124,7 @@ def _record(workspace: Workspace) -> None:
         (folder / "notebook.ipynb").write_text(json.dumps({"cells": shown}))
         told = {"kind": "record", "texts": texts, "created": datetime.now(UTC).isoformat()}
         (folder / "manifest.json").write_text(json.dumps(told))
-    partial = workspace.folder / "training_sets" / ".main@x.1.partial"
+    partial = workspace.folder / "training_sets" / ".main@x.4194305.partial"
     partial.mkdir()
     shutil.copy(next(workspace.folder.glob("training_sets/main@*/rows.parquet")), partial / "rows.parquet")
 

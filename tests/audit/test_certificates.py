@@ -189,15 +189,19 @@ def test_hostile_content_is_a_failed_check_and_never_an_error(workspace, what):
     assert failed(first) == {"chain"}
 
 
+def said_of(path: Path) -> set[str]:
+    try:
+        return failed(path)
+    except ForgetError:
+        return {"refused"}
+
+
 @pytest.mark.parametrize("depth", [100, 500, 900, 5_000])
 def test_lists_in_lists_are_a_failed_check_or_refused_in_words(workspace, depth):
     _, second = places(workspace)
     text = second.read_text()
     second.write_text(text.replace('"champion": {', '"deep": ' + "[" * depth + "]" * depth + ', "champion": {'))
-    try:
-        assert failed(second) >= {"hash", "chain"}
-    except ForgetError as error:
-        assert "cannot be read as JSON" in str(error)
+    assert said_of(second) >= {"hash", "chain"} or said_of(second) == {"refused"}
 
 
 def test_three_hundred_changed_bytes_beside_the_workspace_are_each_found(workspace):
@@ -206,9 +210,6 @@ def test_three_hundred_changed_bytes_beside_the_workspace_are_each_found(workspa
     for _ in range(300):
         at, byte = drawn.randrange(len(raw)), drawn.randrange(1, 256)
         second.write_bytes(raw[:at] + bytes([raw[at] ^ byte]) + raw[at + 1 :])
-        try:
-            assert failed(second) & {"hash", "form"}, (at, byte)
-        except ForgetError as error:
-            assert "0002.json: " in str(error)
+        assert said_of(second) & {"hash", "refused"}, (at, byte)
     second.write_bytes(raw)
     assert failed(first) == failed(second) == set()

@@ -262,10 +262,10 @@ def test_sampling_rates_are_checked_by_stratum_on_all_signals(workspace_of):
 
 
 def test_right_sets_of_a_thousand_small_strata_pass_and_a_wrong_one_among_them_is_found():
-    # At 0.05, 30 signals give 8 or more drawn once in 7,000 strata or so: among 1,000, in every seventh right set.
+    # At 0.05, 30 signals give 8 or more drawn once in 11,800 strata: among 1,000, in every 12th right set.
     chance = random.Random(5)
     told = pl.DataFrame({"n": [30] * 1000, "rate": [0.05] * 1000})
-    for _ in range(50):
+    for _ in range(100):
         drawn = pl.Series("drawn", [sum(chance.random() < 0.05 for _ in range(30)) for _ in range(1000)])
         assert off_rate(told.with_columns(drawn)).is_empty()
     wrong = told.with_columns(drawn=pl.Series([1] * 999 + [14]))

@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
-import psutil
 import pytest
 
 from clworkbench.audit import retention
@@ -364,12 +364,12 @@ def test_a_set_that_came_between_the_plan_and_the_deed_is_made_again_too(workspa
         if name == "verify":
             raise Stop
 
-    first = workspace.find("training_set", "main@" + _versions(workspace)[0])
+    first = str(workspace.catalog.artefacts("training_set")[0]["id"])
     kept = workspace.folder.parent / "kept"
-    shutil.copytree(workspace.artefact_folder(str(first["id"])), kept)
+    shutil.copytree(workspace.artefact_folder(first), kept)
     with pytest.raises(Stop):
         forget(workspace, user(), say=stop)
-    late = workspace.folder / "training_sets" / f"late@{_versions(workspace)[0]}"
+    late = workspace.folder / "training_sets" / f"late@{first.partition('@')[2]}"
     shutil.copytree(kept, late)
     manifest = json.loads((late / "manifest.json").read_text()) | {"id": f"training_set:{late.name}"}
     (late / "manifest.json").write_text(json.dumps(manifest))
@@ -378,10 +378,6 @@ def test_a_set_that_came_between_the_plan_and_the_deed_is_made_again_too(workspa
     assert not late.exists()
     assert workspace.rows("training_set:late").height == 6
     assert where_it_stands(workspace.folder, WORDS, but=("inbox", "suite.jsonl")) == []
-
-
-def _versions(workspace: Workspace) -> list[str]:
-    return [str(each["id"]).partition("@")[2] for each in workspace.catalog.artefacts("training_set")]
 
 
 def test_rows_that_came_in_after_a_kill_do_not_stand_in_its_way(workspace):
@@ -398,32 +394,39 @@ def test_rows_that_came_in_after_a_kill_do_not_stand_in_its_way(workspace):
     assert all(each.ok for each in check(found.certificate))
 
 
-def test_publishing_and_forgetting_wait_for_each_other(workspace, monkeypatch):
-    monkeypatch.setattr("clworkbench.workspace.folder.PUBLISH_WAIT_S", 0.0)
-    rows = workspace.rows("training_set:main")
+PUBLISH = """
+import sys
+from clworkbench.workspace import Workspace, folder
+folder.PUBLISH_WAIT_S = 0.0
+workspace = Workspace(sys.argv[1])
+workspace.publish_rows("training_set", "other", workspace.rows("training_set:main"))
+"""
+
+
+def test_publishing_and_forgetting_keep_each_other_out(workspace):
+    with (
+        workspace.lease("publish", "build"),
+        pytest.raises(LeaseError, match=r"workspace: process \d+ on .* \(`clw build`\) holds 'publish'"),
+    ):
+        forget(workspace, user(), wait_s=0)
+    said = []
 
     def publishes(name: str) -> None:
         if name == "plan":
-            with workspace.catalog.transaction() as db:  # as another process sees it
-                db.execute("update leases set pid = ?", (os.getppid(),))
-            with pytest.raises(LeaseError, match=r"publish: .* \(`clw forget`\) holds the whole workspace"):
-                Workspace(workspace.folder).publish_rows("training_set", "other", rows)
-            with workspace.catalog.transaction() as db:
-                db.execute("update leases set pid = ?", (os.getpid(),))
+            words = [sys.executable, "-c", PUBLISH, str(workspace.folder)]
+            said.append(subprocess.run(words, capture_output=True, text=True, check=False).stderr)
 
-    other = subprocess.Popen(["sleep", "60"])
-    try:
-        monkeypatch.setattr(os, "getppid", lambda: other.pid)
-        started = psutil.Process(other.pid).create_time()
-        with workspace.catalog.transaction() as db:
-            db.execute(
-                "create trigger seen after update of pid on leases begin update leases set process_started = "
-                f"case when pid = {other.pid} then {started} else {psutil.Process().create_time()} end; end"
-            )
-        forget(workspace, user(), say=publishes)
-    finally:
-        other.kill()
-        other.wait()
+    forget(workspace, user(), say=publishes)
+    assert "(`clw forget`) holds the whole workspace" in said[0]
+    assert list(workspace.folder.glob("training_sets/other@*")) == []
+
+
+def test_rows_in_a_folder_that_is_no_artefact_are_named_and_do_not_stand_in_the_way(workspace):
+    first = str(workspace.catalog.artefacts("training_set")[0]["id"])
+    copied = shutil.copytree(workspace.artefact_folder(first), workspace.folder / "training_sets" / "copied")
+    left = left_by(done(workspace, user()))
+    assert left["training_sets/copied/rows.parquet"].endswith("without a manifest of its own. Delete the folder.")
+    assert copied.exists()
 
 
 def test_who_only_gave_feedback_takes_pages_and_exports_with_them(workspace):
@@ -447,11 +450,9 @@ def test_who_only_gave_feedback_takes_pages_and_exports_with_them(workspace):
 def test_a_draft_of_a_living_process_is_left_to_it_and_those_of_dead_ones_go(workspace):
     records = workspace.folder / "records"
     mine, dead = records / f".own.{os.getpid()}.partial", records / ".other.4194305.partial"
-    nameless, before = records / ".nameless.partial", records / f".before.{os.getpid()}.1.partial"
-    for place in (mine, dead, nameless, before):
+    nameless, reused = records / ".nameless.partial", records / f".reused.{os.getpid()}.partial"
+    for place in (mine, dead, nameless, reused):
         place.mkdir()
-    reused = records / f".reused.{os.getpid()}.partial"
-    reused.mkdir()
     os.utime(reused, (1, 1))  # from before this process: its number is used again
     done(workspace, user())
     assert {path.name for path in records.iterdir()} == {"plain", mine.name}
@@ -474,3 +475,14 @@ def test_an_example_whose_group_is_she_goes_with_her(workspace, group):
 
 def _redacted(workspace: Workspace, name: str) -> str:
     return str(redact(pl.DataFrame({"conversation_id": [name]}), workspace.pseudonyms).frame.item())
+
+
+def test_under_another_source_a_user_stays_out_and_a_single_interaction_does_not(workspace):
+    """As `docs/how-to/forget.md` says: ids are made with the source's name, keys of users are not."""
+    toml = workspace.folder / "clw.toml"
+    toml.write_text(toml.read_text() + '[sources.again]\nformat = "openai"\n')
+    done(workspace, user())
+    done(workspace, asked(datetime.now(UTC), interactions=("bob-second-1",)))
+    rows = [record("ann", 0), record("bob", 1, talk="second")]
+    report = ingest(workspace, write_lines(workspace.folder / "inbox" / "again.jsonl", rows), "again")
+    assert (report.new, report.skipped_why) == (1, {"forgotten": 1})

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from clworkbench.audit.checks import audit
 from clworkbench.loop import data
 from clworkbench.loop.capture import ingest
 from clworkbench.loop.convert import build
@@ -205,3 +206,22 @@ def test_the_figure_ends_with_the_rows_that_could_be_learned(governed, tmp_path)
     bars = told.plot().data[0]
     assert (bars.y[-1], bars.text[-1]) == ("rows", "6")
     assert told.rows == 6
+
+
+def test_a_misspelt_attribute_is_told(governed):
+    settings = governed.folder / "clw.toml"
+    settings.write_text(settings.read_text().replace("model = 'nobody'", "attributes.tenannt = 'us'"))
+    assert "never: no signal has attributes.tenannt; is it spelled as in the data?" in explain_policy(governed).remarks
+
+
+def test_an_audit_finds_a_signal_that_a_rule_keeps_out_by_now(governed, tmp_path):
+    settings = governed.folder / "clw.toml"
+    rules = settings.read_text().replace("per_user = 3", "per_user = 40")
+    settings.write_text(rules)
+    made = build(governed)
+    assert audit(governed, made.id).ok
+    late = "never = { pattern = 'number 0', at = 'ingest' }"
+    settings.write_text(rules.replace("never = \"model = 'nobody'\"", late))
+    ingest(governed, tmp_path / "chats.jsonl", "openai")
+    failed = {check.name for check in audit(governed, made.id).checks if not check.ok}
+    assert failed == {"today's policy", "withdrawn"}

@@ -27,18 +27,19 @@ _SHAPES = (
     rf"(?P<plus>\+[1-9][0-9]{{0,3}}(?:{_SEP}?\(0?[0-9]{{0,4}}\))?"
     rf"(?:(?:{_GAP}{{0,2}}[0-9]){{1,5}}/(?:{_GAP}{{0,2}}[0-9]){{4,9}}|(?:{_SEP}?{_GAP}?[0-9])(?:{_GAP}{{0,2}}[0-9]){{5,12}}))",
     rf"(?P<dialled>00[1-9][0-9]{{0,2}}(?:{_SEP}\(0?[0-9]{{0,4}}\))?(?:{_SEP}[0-9]{{2,8}}){{2,5}})",
-    rf"(?:[0-9]{{1,2}}{_SEP})?[0-9]{{3}}{_SEP}[0-9]{{3}}{_SEP}[0-9]{{4}}",
+    rf"(?:[0-9]{{1,2}}{_GAP})?[0-9]{{3}}{_GAP}[0-9]{{3}}{_GAP}[0-9]{{4}}|[0-9]{{3}}/[0-9]{{3}}/[0-9]{{4}}",
 )
 _SHAPES_LIKE_DATES = (
     rf"(?P<area>(?:[18]{_SEP})?\((?!(?:19|20)[0-9]{{2}}\))0?[0-9]{{1,4}}\){_SEP}?[0-9]{{3,8}}(?:{_SEP}[0-9]{{2,5}}){{0,3}})",
     rf"8{_SEP}[0-9]{{3}}{_SEP}[0-9]{{3}}{_SEP}[0-9]{{2}}{_SEP}[0-9]{{2}}",  # Russia, Kazakhstan
-    rf"(?P<trunk>0[0-9]{{1,4}}{_SEP}[0-9]{{2,8}}(?:{_GAP}[0-9]{{2,5}}|/[0-9]{{2}}(?![0-9])){{0,4}})",  # Europe, Asia, Australia
-    rf"[6-9][0-9]{{2}}(?:{_SEP}[0-9]{{2}}){{3}}",  # Spain
-    rf"1[3-9][0-9]{_SEP}[0-9]{{4}}{_SEP}[0-9]{{4}}|[1-9][0-9]{_SEP}[0-9]{{4}}{_SEP}[0-9]{{4}}",  # China; Latin America
+    rf"(?P<trunk>0[0-9]{{1,4}}{_SEP}[0-9]{{2,8}}(?:{_GAP}[0-9]{{2,5}}|/[0-9]{{2}}(?![0-9])){{0,4}})",  # Europe, Asia
+    rf"[6-9][0-9]{{2}}(?:{_GAP}[0-9]{{2}}){{3}}",  # Spain
+    rf"1[3-9][0-9]{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}|[1-9][0-9]{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}",  # China; Latin America
 )
+_NO_DATE = r"(?!/(?:(?:19|20)[0-9]{2}|[0-9]{1,2})(?![0-9 .-]))"
 _PHONE = re.compile(
     rf"{_NOT_AFTER}(?<![A-Za-z]-)(?<![0-9][.:+-])"
-    rf"(?:{'|'.join(_SHAPES)}|(?<!\b[0-9]/)(?<!\b[0-9][0-9]/)(?:{'|'.join(_SHAPES_LIKE_DATES)})){_END}"
+    rf"(?:{'|'.join(_SHAPES)}|(?<!\b[0-9]/)(?<!(?<![0-9][.-])\b[0-9][0-9]/)(?:{'|'.join(_SHAPES_LIKE_DATES)}){_NO_DATE}){_END}"
 )
 _RUN = re.compile(r"[+(0-9](?:[ ()./+\u00a0\u202f\u2010\u2011-]{0,3}[0-9]){6,}")
 _DIGITS_IN_SHAPE = {"plus": (8, 15), "dialled": (10, 17), "area": (8, 13), "trunk": (9, 12)}
@@ -109,10 +110,20 @@ def _is_phone(match: re.Match[str]) -> bool:
     text = match[0]
     if _DATE.match(text) or _SOCIAL_SECURITY.fullmatch(text):
         return False
-    if _DECIMALS.match(match.string, match.end()) and _THOUSANDS.fullmatch(text.lstrip("+")):
+    n = _count_digits(text)
+    if n < 11 and _DECIMALS.match(match.string, match.end()) and _THOUSANDS.fullmatch(text.lstrip("+")):
         return False
-    low, high = _DIGITS_IN_SHAPE.get(match.lastgroup or "", (7, 15))
-    return low <= _count_digits(text) <= high
+    low, high = _digits_in_shape(match)
+    return low <= n <= high
+
+
+def _is_several(match: re.Match[str]) -> bool:
+    """More digits than one phone has: the next number follows after a blank."""
+    return _count_digits(match[0]) > _digits_in_shape(match)[1]
+
+
+def _digits_in_shape(match: re.Match[str]) -> tuple[int, int]:
+    return _DIGITS_IN_SHAPE.get(match.lastgroup or "", (7, 15))
 
 
 def _after_word(text: str) -> list[tuple[int, int]]:
@@ -135,7 +146,9 @@ def _dialled(text: str) -> str:
 
 
 EMAIL = Entity("EMAIL", r"[^\s@](?:@|%(?:25)?40)[^\s@]+\.", _emails, normal=_address, in_ids=True)
-PHONE = Entity("PHONE", DIGITS, matches_in_runs(_RUN, _PHONE, _is_phone, skip=_DATE), normal=_dialled)
+PHONE = Entity(
+    "PHONE", DIGITS, matches_in_runs(_RUN, _PHONE, _is_phone, skip=_DATE, too_long=_is_several), normal=_dialled
+)
 PHONE_AFTER_WORD = Entity("PHONE", DIGITS, _after_word, normal=_dialled, beside=_WORD_THEN_DIGIT)
 PHONE_BEFORE_WORD = Entity(
     "PHONE",

@@ -72,6 +72,7 @@ def matches_in_runs(
     pattern: re.Pattern[str],
     real: Callable[[re.Match[str]], bool],
     skip: re.Pattern[str] | None = None,
+    too_long: Callable[[re.Match[str]], bool] | None = None,
 ) -> Find:
     """Finds `pattern` only where a number begins in a run: a run is cheap to find, trying a number everywhere is dear.
 
@@ -80,6 +81,7 @@ def matches_in_runs(
         pattern: what is found; it begins with a digit, a plus or a bracket, and after no digit or letter.
         real: whether a match is one.
         skip: runs that are this and nothing else are passed over.
+        too_long: whether a match may hold the next number too; it is then tried up to its last blank or slash.
     """
 
     def find(text: str) -> list[tuple[int, int]]:
@@ -92,6 +94,9 @@ def matches_in_runs(
             for begins in _BEGINS.finditer(text, start, end):
                 place = begins.start()
                 match = pattern.match(text, place) if place >= at else None
+                while match and too_long and too_long(match):
+                    gap = max(text.rfind(" ", place, match.end()), text.rfind("/", place, match.end()))
+                    match = pattern.match(text, place, gap) if gap > place else None
                 if match and real(match):
                     spans.append(match.span())
                     at = match.end()

@@ -91,7 +91,7 @@ _ANY_ID = (
 )
 """Words beside which each of them may stand."""
 _NOT_WITHIN = r"(?<![0-9A-Za-z_])(?<![0-9]\.)(?<![0-9A-Za-z][+-])"
-_NOT_GOING_ON = r"(?![0-9A-Za-z_]|\.[0-9]|[+-][0-9A-Za-z])"
+_NOT_GOING_ON = r"(?![0-9A-Za-z_]|\.[0-9]|[+-][0-9A-Za-z]|/[0-9]{1,2}/[0-9])"
 _NOT_AFTER_FOUR, _NOT_BEFORE_FOUR = r"(?<![0-9]{4} )", r"(?! [0-9]{4}\b)"
 """Of groups of four, three may be part of a card's four."""
 
