@@ -12,6 +12,11 @@ from clworkbench.policy.entities import ENTITIES
 from clworkbench.policy.entities.contacts import PHONE, is_phone_key, is_phone_value
 from clworkbench.policy.entities.entity import Entity
 from clworkbench.policy.entities.finance import CARD, is_card
+from clworkbench.policy.entities.national_ids import (
+    NATIONAL_ID_BESIDE_WORD,
+    is_national_id_key,
+    is_national_id_value,
+)
 from clworkbench.policy.entities.secrets import ASSIGNED, is_secret_key, is_secret_value
 from clworkbench.policy.finding import Span, may_hold, spans_of
 from clworkbench.policy.finding import found as found
@@ -30,7 +35,8 @@ ID_ENTITIES = tuple(entity for entity in ENTITIES if entity.in_ids)
 MAY_HOLD = may_hold(ENTITIES)
 MAY_HOLD_JSON = MAY_HOLD + r"|\\u(?:00[2-7aA]|20[0-2])"
 """An escape may hide any ASCII character or a space."""
-USER_KEYS = r"|(?i:user[._]?id)"
+TELLING_KEYS = r"|(?i:user[._]?id|passport)"
+"""Keys whose values no pattern knows."""
 NOBODY = (
     r'"(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9:]{4,5})?"'
     r'|"\s?:\s?(?:"1[0-9]{15}(?:[0-9]{3})?"|1[0-9]{15}(?:[0-9]{3})?\s?[,}\]])'
@@ -79,7 +85,7 @@ def redact(frame: pl.DataFrame, pseudonyms: Pseudonyms) -> Redacted:
         **dict.fromkeys(MESSAGE_COLUMNS, message),
         **dict.fromkeys(TEXT_COLUMNS, text),
         **dict.fromkeys(JSON_COLUMNS, as_json),
-        "attributes": tier.change(MAY_HOLD_JSON + USER_KEYS, "attributes"),
+        "attributes": tier.change(MAY_HOLD_JSON + TELLING_KEYS, "attributes"),
         **dict.fromkeys(ID_COLUMNS, tier.change(may_hold(ID_ENTITIES), "id")),
     }
     changed = [change_strings(frame[name], plan) for name, plan in plans.items() if name in frame.columns]
@@ -194,6 +200,8 @@ class _Tier:
         key = _told_by(value.key[-200:])
         if names_users and key.a_user:
             return _Rewritten(self.pseudonyms.user(value.text), ["USER"])
+        if key.a_national_id and is_national_id_value(value.text):
+            return _Rewritten(self._mark(NATIONAL_ID_BESIDE_WORD, value.text), ["NATIONAL_ID"])
         if key.an_id:
             return None
         if key.a_phone and is_phone_value(value.text):
@@ -212,6 +220,7 @@ class _Told(NamedTuple):
     an_id: bool
     a_phone: bool
     a_secret: bool
+    a_national_id: bool
 
 
 @lru_cache(maxsize=4096)
@@ -221,4 +230,5 @@ def _told_by(key: str) -> _Told:
         an_id=_ID_KEY.search(key) is not None,
         a_phone=is_phone_key(key),
         a_secret=is_secret_key(key),
+        a_national_id=is_national_id_key(key),
     )

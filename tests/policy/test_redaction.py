@@ -328,3 +328,22 @@ def test_recall_and_precision_on_labelled_texts(shared_data: Path) -> None:
     assert all(found[kind] >= 0.98 * wanted[kind] for kind in ("EMAIL", "CARD", "IBAN", "IP"))
     assert found["PHONE"] >= 0.9 * wanted["PHONE"]
     assert marks <= 1.02 * sum(found.values())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kept"),
+    [
+        ({"bsn": "111222333"}, False),
+        ({"steuer_id": "36574261809"}, False),
+        ({"customer": {"ssn": "078051120"}}, False),
+        ({"taxId": 36574261809}, False),
+        ({"passport_number": "AB1234567"}, False),
+        ({"order_id": "36574261809"}, True),
+        ({"session": "078051120"}, True),
+    ],
+)
+def test_a_number_whose_key_says_that_it_is_a_national_id_is_one(attributes: dict[str, object], *, kept: bool) -> None:
+    frame = pl.DataFrame({"attributes": [json.dumps(attributes)]})
+    found = redact(frame, KEY)
+    assert (found.frame["attributes"][0] == json.dumps(attributes)) == kept
+    assert json.loads(found.frame["attributes"][0]).keys() == attributes.keys()

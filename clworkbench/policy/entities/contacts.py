@@ -37,6 +37,7 @@ _SHAPES_LIKE_DATES = (
     rf"1[3-9][0-9]{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}|[1-9][0-9]{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}",  # China; Latin America
 )
 _NO_DATE = r"(?!/(?:(?:19|20)[0-9]{2}|[0-9]{1,2})(?![0-9 .-]))"
+"""A slash and what ends a date; another slash may part two numbers."""
 _PHONE = re.compile(
     rf"{_NOT_AFTER}(?<![A-Za-z]-)(?<![0-9][.:+-])"
     rf"(?:{'|'.join(_SHAPES)}|(?<!\b[0-9]/)(?<!(?<![0-9][.-])\b[0-9][0-9]/)(?:{'|'.join(_SHAPES_LIKE_DATES)}){_NO_DATE}){_END}"

@@ -163,3 +163,19 @@ NIR, *_OTHERS = map(_by_itself, TELLING)
 """The French one is longer than the card that twelve in 400 hold, and looked for before cards."""
 NATIONAL_IDS = tuple(_OTHERS)
 NATIONAL_ID_BESIDE_WORD = Entity("NATIONAL_ID", DIGITS, _beside, beside=_WORDS)
+
+_KEY = re.compile(
+    r"(?i)(?:^|[._\s-])(?:ssn|social[ ._-]?security|bsn|nino|nhs|cpf|pesel|personnummer|passport"
+    r"|(?:steuer|tax|national)[ ._-]?(?:id|identification)|steuer[ ._-]?nummer)(?:[ ._-]?(?:no|nr|number))?$"
+)
+_VALUE = re.compile(r"[0-9A-Za-z][0-9A-Za-z ./-]{5,19}")
+
+
+def is_national_id_key(key: str) -> bool:
+    """Whether what stands under this key is a national id or a passport's number: `ssn`, `tax_id`, `passport`."""
+    return _KEY.search(key) is not None
+
+
+def is_national_id_value(value: str) -> bool:
+    """A whole value under such a key: 6 to 20 letters, digits and separators, five digits at least."""
+    return _VALUE.fullmatch(value) is not None and sum(char.isdigit() for char in value) >= 5
