@@ -8,13 +8,15 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 from deltalake import DeltaTable
 
+from clworkbench.errors import WorkspaceError
 from clworkbench.files import sync
 
 
@@ -22,6 +24,19 @@ def files(table: Path) -> list[Path]:
     """The files that make up a table as it stands, in the order of its log."""
     actions = pl.DataFrame(DeltaTable(str(table)).get_add_actions())
     return [table / path for path in actions["path"]] if actions.height else []
+
+
+@contextmanager
+def told_when_broken(table: Path) -> Iterator[None]:
+    """Within it, a file of a table that is no Parquet any more becomes a `WorkspaceError`."""
+    try:
+        yield
+    except pl.exceptions.ComputeError as error:
+        raise WorkspaceError(
+            f"{table}: a file of this table cannot be read: {str(error).splitlines()[0]}.\n"
+            "Its bytes were changed or lost after it was written. Restore the folder from a backup, or make a new "
+            "workspace and ingest again."
+        ) from error
 
 
 def move_in(written: Path, table: Path) -> list[dict[str, object]]:

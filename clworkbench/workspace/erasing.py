@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from clworkbench.errors import WorkspaceError
 from clworkbench.files import told_when_full
 from clworkbench.schemas import TABLES
-from clworkbench.workspace.delta_log import files, move_in, put_in_place
+from clworkbench.workspace.delta_log import files, move_in, put_in_place, told_when_broken
 from clworkbench.workspace.tables import STATISTICS, layout
 
 IN_FILE = "in file"
@@ -57,7 +57,8 @@ def on_disk(table: Path, ask: Ask) -> pl.DataFrame:
             missing_columns="insert",
             extra_columns="ignore",
         )
-        answers.append(_alone(ask(rows).collect(engine="streaming")))
+        with told_when_broken(table):
+            answers.append(_alone(ask(rows).collect(engine="streaming")))
     return pl.concat(answers)
 
 

@@ -21,6 +21,7 @@ from clworkbench.settings import ExclusionRule, Settings, load_settings, setting
 from clworkbench.signals import view
 from clworkbench.workspace import artefacts, leases, tombstones
 from clworkbench.workspace.catalog import Catalog, as_moment, now
+from clworkbench.workspace.delta_log import told_when_broken
 from clworkbench.workspace.key import load_key, make_key
 from clworkbench.workspace.known import HALVES, KnownRows
 from clworkbench.workspace.tables import Tables
@@ -162,10 +163,11 @@ class Workspace:
 
     def read(self, table: str, *, as_of: datetime | str | None = None) -> pl.DataFrame:
         """`scan`, collected; begun again where `clw forget` took the files away meanwhile."""
-        try:
-            return self.scan(table, as_of=as_of).collect()
-        except FileNotFoundError:
-            return self.scan(table, as_of=as_of).collect()
+        with told_when_broken(self.folder / "tables" / table):
+            try:
+                return self.scan(table, as_of=as_of).collect()
+            except FileNotFoundError:
+                return self.scan(table, as_of=as_of).collect()
 
     def signals(self, *, as_of: datetime | str | None = None, event_time: bool = False) -> pl.DataFrame:
         """The signals: one row for each model answer, with its feedback and outcomes as known at `as_of`.

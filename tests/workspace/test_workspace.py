@@ -241,6 +241,15 @@ def test_a_workspace_lives_in_a_folder_of_any_name(tmp_path, monkeypatch, name):
     assert Workspace(tmp_path / name / "w").read("labels")["label_id"].to_list() == ["l"]
 
 
+def test_a_table_whose_bytes_were_lost_is_told_in_words(workspace):
+    row = {"label_id": "l", "interaction_id": "i"}
+    workspace.write_batch("b", "labels", {"labels": pl.DataFrame([row], schema=LABELS).drop("batch_id")})
+    (file,) = (workspace.folder / "tables" / "labels").glob("*.parquet")
+    file.write_bytes(b"x" * file.stat().st_size)
+    with pytest.raises(WorkspaceError, match="labels: a file of this table cannot be read"):
+        workspace.read("labels")
+
+
 @pytest.mark.parametrize("name", ["a%20b", "x[1]"])
 def test_a_folder_that_delta_lake_cannot_read_is_refused_in_words(tmp_path, name):
     with pytest.raises(WorkspaceError, match="a workspace's path cannot hold"):
