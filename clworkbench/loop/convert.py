@@ -106,21 +106,11 @@ def build(
     made = build_sft(found, labels, examples, rules, workspace.pseudonyms)
     left = proof(made.frame, examples)
     _check(made, left, name, learned_by)
-    config = {
-        "training": settings_dict(settings),
-        "where": condition,
-        "policy": settings_dict(workspace.settings.policy),
-        "slices": dict(rules.allowed.slices),
-        "outcomes": [settings_dict(rule) for rule in workspace.settings.outcomes],
-    }
+    config = _config(workspace, rules, condition)
     about = {
         "as_of": as_of.isoformat() if as_of else None,
         "event_time": event_time,
-        "signals": made.n_signals,
-        "dropped": made.dropped,
-        "splits": made.splits,
-        "rules": dict(sorted(made.frame["rule"].value_counts().iter_rows())),
-        "n_new": made.n_new,
+        **_counts(made),
         "leaving": leaving.as_dict(),
         "leakage": {"examples": examples.height, "found": len(left)},
         "checked_against": [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")],
@@ -128,6 +118,29 @@ def build(
     }
     manifest = workspace.publish_rows("training_set", name, made.frame, parents=parents, config=config, about=about)
     return Build(manifest, made)
+
+
+def _config(workspace: Workspace, rules: SftRules, condition: str | None) -> dict[str, object]:
+    """The settings that a set is made with, as its manifest keeps them and an audit derives it again."""
+    settings = workspace.settings
+    return {
+        "training": settings_dict(settings.training),
+        "where": condition,
+        "policy": settings_dict(settings.policy),
+        "slices": dict(rules.allowed.slices),
+        "outcomes": [settings_dict(rule) for rule in settings.outcomes],
+    }
+
+
+def _counts(made: BuiltSet) -> dict[str, object]:
+    """How a set came about, as its manifest keeps it."""
+    return {
+        "signals": made.n_signals,
+        "dropped": made.dropped,
+        "splits": made.splits,
+        "rules": dict(sorted(made.frame["rule"].value_counts().iter_rows())),
+        "n_new": made.n_new,
+    }
 
 
 def _check(made: BuiltSet, left: list[str], name: str, learned_by: str | None) -> None:
