@@ -23,7 +23,7 @@ def _(mo):
 @app.cell
 def _():
     WORKSPACE = "governed"  # a folder; made where there is none
-    PLANTED = 300  # texts into which values are planted, to measure redaction
+    PLANTED = 200  # texts into which values are planted, to measure redaction
     return PLANTED, WORKSPACE
 
 
