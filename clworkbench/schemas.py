@@ -181,6 +181,9 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """What makes a row the same row: an append leaves out rows whose key is committed already."""
 
+DATES: dict[str, str] = {"interactions": "started_at", "feedback": "at", "labels": "at"}
+"""When a row happened, in the tables whose rows did."""
+
 SUITE = pl.Schema(
     {
         "example_id": pl.String(),

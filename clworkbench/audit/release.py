@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 
 from clworkbench.audit.check import Check, failed, passed
-from clworkbench.audit.whole import RESTORE, some, whole
+from clworkbench.audit.whole import RESTORE, some, whole, whole_as
 from clworkbench.errors import ClwError
 from clworkbench.evals.evaluate import summary
 from clworkbench.releases.gates import Gate, canonical, judge
@@ -64,13 +64,9 @@ class EvalManifest(msgspec.Struct, frozen=True):
 
 def release(workspace: Workspace, artefact_id: str) -> list[Check]:
     """The checks of a release itself; its run and its gate are audited beside it."""
-    checks, manifest = whole(workspace, artefact_id)
-    if manifest is None:
+    checks, said = whole_as(workspace, artefact_id, ReleaseManifest)
+    if said is None:
         return checks
-    try:
-        said = msgspec.convert(manifest, ReleaseManifest)
-    except msgspec.ValidationError as error:
-        return [*checks, failed("manifest's form", 1, f"{error}. {RESTORE}.")]
     return [*checks, _promoted(workspace, said), _card(workspace, said), _history(workspace, said)]
 
 
@@ -123,13 +119,9 @@ def _history(workspace: Workspace, said: ReleaseManifest) -> Check:
 
 def gate(workspace: Workspace, artefact_id: str) -> list[Check]:
     """The gates were fixed before the scores were seen, the scores give these numbers, and these the decision."""
-    checks, manifest = whole(workspace, artefact_id)
-    if manifest is None:
+    checks, said = whole_as(workspace, artefact_id, GateManifest)
+    if said is None:
         return checks
-    try:
-        said = msgspec.convert(manifest, GateManifest)
-    except msgspec.ValidationError as error:
-        return [*checks, failed("manifest's form", 1, f"{error}. {RESTORE}.")]
     return [*checks, _fixed_before(workspace, said), _named(said), *_judged(workspace, said)]
 
 

@@ -4,11 +4,9 @@ from datetime import datetime
 
 import polars as pl
 
-from clworkbench.schemas import TimestampUtc
+from clworkbench.schemas import DATES, TimestampUtc
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import now
-
-DATES = {"interactions": "started_at", "feedback": "at", "labels": "at"}
 
 
 def due(workspace: Workspace, *, as_of: datetime | None = None) -> int:

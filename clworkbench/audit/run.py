@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from clworkbench.audit.check import Check, failed, passed
-from clworkbench.audit.whole import RESTORE, some, whole
+from clworkbench.audit.whole import RESTORE, some, whole_as
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.artefacts import sha256_json
 from clworkbench.workspace.folder import stable_id
@@ -44,13 +44,9 @@ class RunManifest(msgspec.Struct, frozen=True):
 
 def run(workspace: Workspace, artefact_id: str) -> list[Check]:
     """The checks of a run itself; its training set and its parents are audited beside it."""
-    checks, manifest = whole(workspace, artefact_id)
-    if manifest is None:
+    checks, said = whole_as(workspace, artefact_id, RunManifest)
+    if said is None:
         return checks
-    try:
-        said = msgspec.convert(manifest, RunManifest)
-    except msgspec.ValidationError as error:
-        return [*checks, failed("manifest's form", 1, f"{error}. {RESTORE}.")]
     folder = workspace.artefact_folder(artefact_id)
     return [
         *checks,

@@ -27,7 +27,7 @@ from clworkbench import expressions
 from clworkbench.audit.around import LIGHT, with_same_texts
 from clworkbench.audit.asked import Asked
 from clworkbench.errors import ExpressionError, ForgetError
-from clworkbench.schemas import INTERACTIONS, TimestampUtc
+from clworkbench.schemas import DATES, INTERACTIONS, TimestampUtc
 from clworkbench.workspace import Workspace, erasing
 from clworkbench.workspace.delta_log import files
 
@@ -35,7 +35,6 @@ PLACES = ("conversation_id", "trace_id", "source_id")
 """What feedback that is not on an interaction may name."""
 
 KEYS = {"interactions": "user_key", "feedback": "actor_key", "labels": "annotator_key"}
-DATES = {"interactions": "started_at", "feedback": "at", "labels": "at"}
 AT_ONCE = 65_536
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import polars as pl
@@ -16,6 +16,8 @@ from clworkbench.workspace.artefacts import MANIFEST, VERSION_DIGITS, sha256_row
 
 RESTORE = "Restore the folder from a backup, or delete it and make it again"
 SHOWN = 3
+
+Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -61,6 +63,17 @@ def whole(workspace: Workspace, artefact_id: str) -> Whole:
         checks.append(failed("edges", 1, f"the catalog gives it other parents than its manifest. {RESTORE}."))
     checks.append(_files(folder, shaped.files))
     return Whole(checks, known if all(check.ok for check in checks) else None)
+
+
+def whole_as(workspace: Workspace, artefact_id: str, form: type[Form]) -> tuple[list[Check], Form | None]:
+    """`whole`, and the manifest in the form that its kind has; None where it is not whole or of another form."""
+    checks, manifest = whole(workspace, artefact_id)
+    if manifest is None:
+        return checks, None
+    try:
+        return checks, msgspec.convert(manifest, form)
+    except msgspec.ValidationError as error:
+        return [*checks, failed("manifest's form", 1, f"{error}. {RESTORE}.")], None
 
 
 def _manifest(folder: Path, known: Mapping[str, object] | None) -> Check:

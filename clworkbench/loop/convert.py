@@ -172,8 +172,11 @@ def allowed(workspace: Workspace, *, as_of: datetime | None, event_time: bool) -
     if policy.caps.brigade:
         said = workspace.voices(as_of=as_of, event_time=event_time)
         hit = brigaded(said, policy.caps.brigade)["interaction_id"].unique().sort().to_list()
-    there = workspace.scan("interactions").select(pl.col("interaction_id").unique()).collect()["interaction_id"]
-    return Allowed(policy, named, hit, sorted(workspace.refused(there)))
+    withdrawn: list[str] = []
+    if workspace.ingest_rules:
+        there = workspace.scan("interactions").select(pl.col("interaction_id").unique()).collect()["interaction_id"]
+        withdrawn = sorted(workspace.refused(there))
+    return Allowed(policy, named, hit, withdrawn)
 
 
 def training_sets_of(workspace: Workspace, model: str | None) -> list[str]:

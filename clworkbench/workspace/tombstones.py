@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from clworkbench.policy.pseudonyms import Pseudonyms
-from clworkbench.schemas import TimestampUtc
+from clworkbench.schemas import DATES, TimestampUtc
 from clworkbench.workspace.catalog import Catalog, moment
 
 IDS = ("interaction", "feedback", "label")
@@ -22,7 +22,6 @@ REFUSED_LATER = 0
 """Stands for no forget: interactions that came in later and were refused."""
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
-_DATES = {"interactions": "started_at", "feedback": "at", "labels": "at"}
 _DATED = pl.Schema({"id": pl.String(), "until": TimestampUtc})
 
 
@@ -133,9 +132,9 @@ def _by_date(
     stones: Tombstones, table: str, rows: pl.DataFrame, pseudonyms: Pseudonyms, about: Mapping[str, str]
 ) -> list[pl.DataFrame]:
     """The rows that tombstones with a moment hold back."""
-    if table not in _DATES:
+    if table not in DATES:
         return []
-    rows = rows.rename({_DATES[table]: "happened"})
+    rows = rows.rename({DATES[table]: "happened"})
     found = []
     actor = {"interactions": "user_key", "feedback": "actor_key", "labels": "annotator_key"}[table]
     found.append(_before(rows.select("row", "happened", id=actor), stones.until["user"]))
