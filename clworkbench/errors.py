@@ -47,3 +47,7 @@ class BudgetError(ClwError):
 
 class ForgetError(ClwError):
     """What is to be forgotten is not said clearly, or something of it still stands where it should not."""
+
+
+class LabelError(ClwError):
+    """The annotators' server cannot be installed, started or reached, or does not hold what it should."""

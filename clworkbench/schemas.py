@@ -131,10 +131,35 @@ LABELS = pl.Schema(
         "status": pl.String(),
         "at": TimestampUtc,
         "source": pl.String(),
+        "candidate_id": pl.String(),
+        "equals_suggestion": pl.Boolean(),
         "batch_id": pl.String(),
     }
 )
-"""One row for each answer that one annotator gave to one question about one signal."""
+"""One row for each state of an answer that one annotator gave to one question about one signal; the latest counts.
+
+`status` is `submitted`, `draft`, `discarded` or `withdrawn`. `equals_suggestion`: the answer is what was filled in
+already, so that agreement cannot be told from not looking; null where nothing was.
+"""
+
+ASKED = pl.Schema(
+    {
+        "ask_id": pl.String(),
+        "dataset": pl.String(),
+        "interaction_id": pl.String(),
+        "candidate_id": pl.String(),
+        "options": pl.List(pl.String()),
+        "gold": pl.Boolean(),
+        "state": pl.String(),
+        "at": TimestampUtc,
+        "batch_id": pl.String(),
+    }
+)
+"""One row for each time that a question set was put before annotators about a signal, or taken back; the latest counts.
+
+`dataset` is the set's name, `state` is `asked` or `undone`. `options` says what the answers to be compared were, in the
+order shown: the ids of the interactions that gave them, or `improvement`. `gold`: the right answer is known.
+"""
 
 SCORES = pl.Schema(
     {
@@ -168,8 +193,16 @@ TABLES: dict[str, pl.Schema] = {
     "quarantine": QUARANTINE,
     "candidates": CANDIDATES,
     "labels": LABELS,
+    "asked": ASKED,
     "scores": SCORES,
 }
+
+
+def in_schema(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the columns that their table has today: those of older files lack what was added since."""
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in TABLES[table].items() if name not in rows.columns]
+    return rows.with_columns(missing).select(list(TABLES[table]))
+
 
 KEYS: dict[str, tuple[str, ...]] = {
     "interactions": ("interaction_id", "raw_sha256"),
@@ -177,6 +210,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "quarantine": ("source", "sha256", "offset"),
     "candidates": ("candidate_id",),
     "labels": ("label_id",),
+    "asked": ("ask_id", "batch_id"),
     "scores": ("batch_id", "example_id", "scorer", "repetition"),
 }
 """What makes a row the same row: an append leaves out rows whose key is committed already."""

@@ -137,3 +137,33 @@ def test_a_length_of_time_may_be_100_years_and_a_voice_a_rule_or_labels():
     policy = parse_settings(text + "[policy.quality]\nreliability = { x = 0.7, labels = 0.9 }").policy
     assert policy.retention == timedelta(days=36525)
     assert policy.quality.reliability == {"x": 0.7, "labels": 0.9}
+
+
+def test_question_sets_are_read_by_name_and_the_review_is_there_without_any():
+    assert [asked.name for asked in parse_settings("format = 1").labels.ask] == ["review"]
+    text = "[labels.ask.actions]\nasks = ['choose', 'comment']\noptions = ['refund', 'resend']\noverlap = 2\n"
+    (asked,) = parse_settings(text).labels.ask
+    assert (asked.name, asked.asks, asked.options, asked.overlap) == (
+        "actions", ("choose", "comment"), ("refund", "resend"), 2
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("asks = ['comment']", "no question that must be answered"),
+        ("asks = ['accept', 'accept']", "twice"),
+        ("asks = ['choose']", "needs options"),
+        ("asks = ['spans']", "needs span_labels"),
+        ("asks = ['rate']\nratings = 1", "from 1 to 2 at least"),
+        ("overlap = 0", "overlap"),
+    ],
+)
+def test_a_question_set_that_nobody_could_answer_is_refused_in_words(line, said):
+    with pytest.raises(SettingsError, match=said):
+        parse_settings(f"[labels.ask.mine]\n{line}\n")
+
+
+def test_a_question_sets_name_becomes_a_data_sets_name():
+    with pytest.raises(SettingsError, match="letters, digits"):
+        parse_settings("[labels.ask.'my set']\nasks = ['accept']\n")

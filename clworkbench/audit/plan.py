@@ -150,6 +150,7 @@ def erased(gone: Gone, examples: dict[str, list[str]]) -> dict[str, pl.DataFrame
         "feedback": gone.feedback.to_frame("feedback_id"),
         "labels": gone.labels.to_frame("label_id"),
         "candidates": gone.interactions.to_frame("interaction_id"),
+        "asked": gone.interactions.to_frame("interaction_id"),
         "scores": pl.DataFrame(scores, schema=schema, orient="row"),
     }
     return {table: frames.get(table) for table in (*frames, *(name for name in TABLES if name not in frames))}

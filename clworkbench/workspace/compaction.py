@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from clworkbench.schemas import TABLES
+from clworkbench.schemas import TABLES, in_schema
 from clworkbench.workspace.delta_log import move_in, put_in_place
 
 MOST_FILES = {1 << 20: 50, 32 << 20: 500}
@@ -80,17 +80,17 @@ def _groups(files: pl.DataFrame, size: int) -> Iterator[list[str]]:
 
 def _written(table: Path, files: Sequence[str], beside: Path, layout: WriterProperties) -> list[dict[str, object]]:
     """Writes the rows of these files anew, into a table beside; returns what the log is to say of the new files."""
+    schema = pl.DataFrame(schema=TABLES[table.name]).to_arrow().schema
     stands = DeltaTable(str(table))
     column = stands.metadata().configuration["delta.dataSkippingStatsColumns"]
-    DeltaTable.create(str(beside), stands.schema(), configuration={"delta.dataSkippingStatsColumns": column})
-    schema = pl.DataFrame(schema=TABLES[table.name]).to_arrow().schema
-    rows = pa.RecordBatchReader.from_batches(schema, _rows([table / file for file in files]))
+    DeltaTable.create(str(beside), schema, configuration={"delta.dataSkippingStatsColumns": column})
+    rows = pa.RecordBatchReader.from_batches(schema, _rows(table.name, [table / file for file in files]))
     write_deltalake(str(beside), rows, mode="append", writer_properties=layout)
     return move_in(beside, table)
 
 
-def _rows(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+def _rows(table: str, files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
     for file in files:
         with pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(AT_ONCE):
-                yield from pl.DataFrame(batch).to_arrow().to_batches()
+                yield from in_schema(table, pl.DataFrame(batch)).to_arrow().to_batches()

@@ -21,7 +21,9 @@ from clworkbench.files import sync
 
 
 def files(table: Path) -> list[Path]:
-    """The files that make up a table as it stands, in the order of its log."""
+    """The files that make up a table as it stands, in the order of its log; none where a workspace is older than it."""
+    if not table.is_dir():
+        return []
     actions = pl.DataFrame(DeltaTable(str(table)).get_add_actions())
     return [table / path for path in actions["path"]] if actions.height else []
 

@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from clworkbench.errors import WorkspaceError
 from clworkbench.files import told_when_full
-from clworkbench.schemas import TABLES
+from clworkbench.schemas import TABLES, in_schema
 from clworkbench.workspace.delta_log import files, move_in, put_in_place, told_when_broken
 from clworkbench.workspace.tables import STATISTICS, layout
 
@@ -112,18 +112,18 @@ def _written_anew(table: Path, old: Sequence[Path], gone: pl.DataFrame, written:
     schema = pl.DataFrame(schema=TABLES[name]).to_arrow().schema
     columns = STATISTICS.get(name, "batch_id")
     DeltaTable.create(str(written), schema, configuration={"delta.dataSkippingStatsColumns": columns})
-    kept = pa.RecordBatchReader.from_batches(schema, _kept(old, gone, TABLES[name]))
+    kept = pa.RecordBatchReader.from_batches(schema, _kept(name, old, gone))
     write_deltalake(str(written), kept, mode="append", writer_properties=layout(name))
     return move_in(written, table)
 
 
-def _kept(old: Sequence[Path], gone: pl.DataFrame, schema: pl.Schema) -> Iterator[pa.RecordBatch]:
+def _kept(table: str, old: Sequence[Path], gone: pl.DataFrame) -> Iterator[pa.RecordBatch]:
     for file in old:
         stays = _stays(file, gone)
         at = 0
         with pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(AT_ONCE):
-                rows = pl.DataFrame(batch).filter(stays.slice(at, batch.num_rows)).select(list(schema))
+                rows = in_schema(table, pl.DataFrame(batch).filter(stays.slice(at, batch.num_rows)))
                 at += batch.num_rows
                 yield from rows.to_arrow().to_batches()
 
@@ -142,6 +142,8 @@ def scrub(table: Path) -> None:
 
     Until then the old files hold erased rows, and the log their dates.
     """
+    if not table.is_dir():
+        return
     for left in table.parent.glob(f".{table.name}.*"):  # of a killed call that wrote files anew
         shutil.rmtree(left)
     stands = DeltaTable(str(table))

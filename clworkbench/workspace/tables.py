@@ -13,7 +13,7 @@ from clworkbench.schemas import KEYS, TABLES
 from clworkbench.workspace import compaction
 from clworkbench.workspace.delta_log import files
 
-STATISTICS = {"interactions": "started_at", "feedback": "at", "labels": "at", "candidates": "as_of"}
+STATISTICS = {"interactions": "started_at", "feedback": "at", "labels": "at", "candidates": "as_of", "asked": "at"}
 """The only columns whose least and greatest value Delta may write into its log: never text, never an id."""
 
 REPEATED = frozenset(
@@ -38,24 +38,29 @@ class Tables:
 
     def create(self) -> None:
         """Makes every table that is not there yet, empty."""
-        for name, schema in TABLES.items():
-            DeltaTable.create(
-                str(self.folder / name),
-                pl.DataFrame(schema=schema).to_arrow().schema,
-                mode="ignore",
-                configuration={
-                    "delta.dataSkippingStatsColumns": STATISTICS.get(name, "batch_id"),
-                    "delta.enableDeletionVectors": "false",
-                    "delta.deletedFileRetentionDuration": RETENTION,
-                    "delta.logRetentionDuration": RETENTION,
-                },
-            )
+        for name in TABLES:
+            self._create(name)
+
+    def _create(self, name: str) -> None:
+        DeltaTable.create(
+            str(self.folder / name),
+            pl.DataFrame(schema=TABLES[name]).to_arrow().schema,
+            mode="ignore",
+            configuration={
+                "delta.dataSkippingStatsColumns": STATISTICS.get(name, "batch_id"),
+                "delta.enableDeletionVectors": "false",
+                "delta.deletedFileRetentionDuration": RETENTION,
+                "delta.logRetentionDuration": RETENTION,
+            },
+        )
 
     def scan(self, name: str, committed: pl.DataFrame) -> pl.LazyFrame:
         """Rows of the given batches, with their `seq` (commit order)."""
         found = files(self.folder / name)
         schema = pl.Schema(TABLES[name])
-        rows = pl.scan_parquet(found, schema=schema, glob=False) if found else pl.LazyFrame(schema=schema)
+        rows = pl.LazyFrame(schema=schema)
+        if found:  # a file from before a column was added lacks it
+            rows = pl.scan_parquet(found, schema=schema, glob=False, missing_columns="insert")
         return rows.join(committed.lazy(), on="batch_id", how="inner")
 
     def keys(
@@ -78,7 +83,11 @@ class Tables:
         schema = TABLES[name]
         rows = frame.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
         folder = str(self.folder / name)
-        _insist(lambda: write_deltalake(folder, rows, mode="append", writer_properties=layout(name)))
+        if not (self.folder / name).is_dir():
+            self._create(name)
+        _insist(
+            lambda: write_deltalake(folder, rows, mode="append", schema_mode="merge", writer_properties=layout(name))
+        )
 
     def sync(self) -> None:
         """Has what was appended on the disk before it counts; here that is left to the operating system."""
@@ -87,7 +96,8 @@ class Tables:
         """Deletes the rows of batches that were never committed."""
         wanted = ", ".join(f"'{batch_id}'" for batch_id in batch_ids)
         for name in TABLES:
-            _insist(partial(self._delete, name, f"batch_id in ({wanted})"))
+            if (self.folder / name).is_dir():
+                _insist(partial(self._delete, name, f"batch_id in ({wanted})"))
 
     def _delete(self, name: str, condition: str) -> None:
         DeltaTable(str(self.folder / name)).delete(condition)

@@ -115,6 +115,7 @@ def _id_columns(table: str) -> Sequence[tuple[str, str]]:
         "feedback": [("feedback", "feedback_id"), ("interaction", "target_id")],
         "labels": [("label", "label_id"), ("interaction", "interaction_id")],
         "candidates": [("interaction", "interaction_id")],
+        "asked": [("interaction", "interaction_id")],
     }.get(table, [])
 
 

@@ -87,7 +87,7 @@ def test_the_others_rows_are_what_they_were(workspace):
     for table, before in kept.items():
         assert workspace.read(table).sort(before.columns[0]).equals(before), table
     assert told["rows"] == {
-        "interactions": 4, "feedback": 4, "labels": 4, "candidates": 4, "scores": 2, "quarantine": 0
+        "interactions": 4, "feedback": 4, "labels": 4, "candidates": 4, "scores": 2, "asked": 0, "quarantine": 0
     }  # fmt: skip
     assert workspace.read("scores")["example_id"].to_list() == [
         f"example {who}-second-{turn}" for who in ("bob", "cid", "dora") for turn in (0, 1)

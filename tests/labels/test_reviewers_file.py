@@ -44,7 +44,7 @@ def test_rows_become_labels_with_defaults_for_what_is_left_out(tmp_path: Path) -
     assert first == {
         "interaction_id": "i1", "question": "answer", "value": "good", "improvement": None,
         "annotator_key": KEY.user("anna"), "status": "submitted", "at": datetime(2026, 11, 1, 10, tzinfo=UTC),
-        "source": "reviewers",
+        "source": "reviewers", "candidate_id": None, "equals_suggestion": None,
     }  # fmt: skip
     assert (second["value"], second["improvement"], second["annotator_key"]) == (None, [reply("Say this.")], None)
     assert found.rejected.height == found.unanswered == 0

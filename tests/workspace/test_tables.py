@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from clworkbench.schemas import INTERACTIONS
-from clworkbench.workspace import compaction
+from clworkbench.schemas import ASKED, INTERACTIONS, LABELS
+from clworkbench.workspace import Workspace, compaction, erasing
 from clworkbench.workspace.tables import Tables
 
 ROW = {
@@ -183,7 +184,7 @@ def test_two_that_compact_and_one_that_sweeps_at_once_delete_what_is_swept_and_n
 COMPACTING = """
 import sys
 from pathlib import Path
-from clworkbench.workspace import compaction
+from clworkbench.workspace import Workspace, compaction, erasing
 from clworkbench.workspace.tables import Tables
 from tests.workspace.test_tables import batch
 compaction.MOST_FILES, compaction.RETENTION_HOURS = {1 << 20: 3}, 0
@@ -215,3 +216,35 @@ def test_compacting_killed_at_random_moments_loses_no_row_and_doubles_none(table
     found = rows_of(tables.folder)
     assert {name: found[name] for name in expected(*sure)} == expected(*sure)
     assert set(found) <= set(expected(*sure, *begun))
+
+
+def older_table(folder: Path, name: str, lacks: list[str], rows: pl.DataFrame) -> None:
+    """A table as an earlier version of the program made it: some of today's columns were not there yet."""
+    shutil.rmtree(folder / "tables" / name)
+    rows.drop(lacks).write_delta(folder / "tables" / name)
+
+
+def test_a_table_from_before_a_column_was_added_is_read_added_to_joined_and_erased_from(tmp_path):
+    place = Workspace.create(tmp_path / "w", key=b"k" * 32)
+    row = dict.fromkeys(LABELS) | {"label_id": "old", "interaction_id": "i1", "batch_id": "b1"}
+    place.catalog.begin_batch("b1", "labels", None)
+    place.catalog.commit_batch("b1", "labels", source=None, detail=None, counts={"labels": 1})
+    older_table(place.folder, "labels", ["candidate_id", "equals_suggestion"], pl.DataFrame([row], schema=LABELS))
+    assert place.read("labels").select("label_id", "candidate_id").rows() == [("old", None)]
+    fresh = pl.DataFrame([row | {"label_id": "new", "candidate_id": "c", "interaction_id": "i2"}], schema=LABELS)
+    place.write_batch("b2", "labels", {"labels": fresh.drop("batch_id")})
+    told = [("new", "c"), ("old", None)]
+    assert sorted(place.read("labels").select("label_id", "candidate_id").rows()) == told
+    erasing.erase(place.folder / "tables" / "labels", pl.DataFrame({"interaction_id": ["i2"]}))
+    assert place.read("labels").select("label_id", "candidate_id").rows() == [("old", None)]
+
+
+def test_a_table_that_an_older_workspace_has_not_is_empty_and_made_when_rows_come(tmp_path):
+    place = Workspace.create(tmp_path / "w", key=b"k" * 32)
+    shutil.rmtree(place.folder / "tables" / "asked")
+    assert place.read("asked").is_empty()
+    assert erasing.erase(place.folder / "tables" / "asked", pl.DataFrame({"interaction_id": ["i"]})) == 0
+    erasing.scrub(place.folder / "tables" / "asked")
+    asked = dict.fromkeys(ASKED) | {"ask_id": "a", "interaction_id": "i", "options": ["i"]}
+    place.write_batch("b1", "ask", {"asked": pl.DataFrame([asked], schema=ASKED).drop("batch_id")})
+    assert place.read("asked").select("ask_id", "options").rows() == [("a", ["i"])]

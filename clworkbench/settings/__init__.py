@@ -1,0 +1,45 @@
+"""`clw.toml`: what the analyst decides, read once and checked in words."""
+
+from clworkbench.settings.labels import ASKS, LabelSettings, QuestionSet
+from clworkbench.settings.policy import CapSettings, ExclusionRule, PolicySettings, QualitySettings, SampleSettings
+from clworkbench.settings.reading import Settings, load_settings, parse_settings, settings_dict
+from clworkbench.settings.sources import FORMAT_NAMES, OutcomeRule, Scalar, Source
+from clworkbench.settings.template import template
+from clworkbench.settings.work import (
+    BudgetSettings,
+    CandidateSettings,
+    EvalSettings,
+    GateRule,
+    GateSettings,
+    Limit,
+    ModelSettings,
+    TrainingSettings,
+)
+
+__all__ = [
+    "ASKS",
+    "FORMAT_NAMES",
+    "BudgetSettings",
+    "CandidateSettings",
+    "CapSettings",
+    "EvalSettings",
+    "ExclusionRule",
+    "GateRule",
+    "GateSettings",
+    "LabelSettings",
+    "Limit",
+    "ModelSettings",
+    "OutcomeRule",
+    "PolicySettings",
+    "QualitySettings",
+    "QuestionSet",
+    "SampleSettings",
+    "Scalar",
+    "Settings",
+    "Source",
+    "TrainingSettings",
+    "load_settings",
+    "parse_settings",
+    "settings_dict",
+    "template",
+]

