@@ -95,7 +95,7 @@ def forget(
         LeaseError: somebody works in the workspace.
     """
     with workspace.lease(WHOLE, "forget", wait_s=wait_s):
-        finished = _finish(workspace, number, say) if (number := unfinished(workspace)) else None
+        finished = _finish(workspace, number, say) if (number := workspace.forgetting) else None
         if asked is None or (finished and finished.told["asked"] == asked.told(workspace.pseudonyms)):
             return finished
         say("plan")
@@ -108,12 +108,6 @@ def forget(
                 "Look again with --dry-run. If that is what you want, say --all."
             )
         return _finish(workspace, _begin(workspace, planned), say)
-
-
-def unfinished(workspace: Workspace) -> int | None:
-    """The number of a forget that was begun and has no certificate yet, or None."""
-    rows = workspace.catalog.query("select number from forgets where sha256 is null")
-    return int(str(rows[0][0])) if rows else None
 
 
 def _begin(workspace: Workspace, planned: Plan) -> int:

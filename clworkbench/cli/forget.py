@@ -51,7 +51,7 @@ def forget(
     if as_of and not retention:
         raise click.UsageError("--as-of goes with --retention: it says from when the days are counted.")
     place = Workspace(workspace)
-    left_over = forgetting.unfinished(place)
+    left_over = place.forgetting
     wanted = None
     if users or interactions or where or retention or left_over is None or dry_run:
         before = cutoff(as_of or now(), place) if retention else None

@@ -7,7 +7,6 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.audit.budget import Budget, budget
-from clworkbench.audit.forget import unfinished
 from clworkbench.audit.retention import due
 from clworkbench.display.html import html_table
 from clworkbench.loop.inbox import holds_something
@@ -102,7 +101,7 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
 
 def _of_forget(workspace: Workspace) -> list[str]:
     """A forget that was interrupted, and what the policy no longer keeps."""
-    steps = ["clw forget   (one was interrupted: this ends it)"] if unfinished(workspace) else []
+    steps = ["clw forget   (one was interrupted: this ends it)"] if workspace.forgetting else []
     if n := due(workspace):
         steps.append(f"clw forget --retention   ({n:,} rows are older than [policy] retention)")
     return steps

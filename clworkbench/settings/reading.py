@@ -211,7 +211,7 @@ def _in_words(message: str) -> str:
     where = where.strip("`").removeprefix("$").lstrip(".") or "the top level"
     unknown = re.search(r"unknown field `(.+)`", what)
     if not unknown:
-        return f"[{where}] {what}."
+        return f"[{where}] {what}.{_ways_out(where) if what.startswith('Invalid enum value') else ''}"
     words = sorted({f for kind in _STRUCTS for f in kind.__struct_fields__})
     close = [word for word in get_close_matches(unknown[1], words, n=1) if word != unknown[1]]
     hint = (
@@ -220,6 +220,17 @@ def _in_words(message: str) -> str:
         else " Is its [table] commented out? `clw init` in an empty folder shows every key."
     )
     return f"[{where}] no such key {unknown[1]!r}.{hint}"
+
+
+def _ways_out(where: str) -> str:
+    """The words that may stand at a place where only some may, e.g. `labels.ask[0].asks[1]`."""
+    kind: Any = msgspec.inspect.type_info(Settings)
+    for step in re.findall(r"[^.\[\]]+|\[.*?\]", where):
+        if step.startswith("["):
+            kind = getattr(kind, "item_type", None) or kind.value_type
+        else:
+            kind = next(field.type for field in kind.fields if field.name == step)
+    return f" There: {', '.join(map(str, kind.values))}."
 
 
 _STRUCTS = (

@@ -287,6 +287,12 @@ class Workspace:
                 for table in many:
                     self.tables.compact(table)
 
+    @property
+    def forgetting(self) -> int | None:
+        """The number of a forget that was begun and has no certificate yet."""
+        rows = self.catalog.query("select number from forgets where sha256 is null")
+        return int(str(rows[0][0])) if rows else None
+
     def without_forgotten(self, table: str, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Parts rows that may be kept from those that were forgotten, so that no export brings them back.
 
@@ -362,7 +368,8 @@ class Workspace:
         verb = "build" if kind == "training_set" else kind
         with nullcontext() if forgets else self.lease("publish", verb, wait_s=PUBLISH_WAIT_S):
             if not (gone := self.without_forgotten(kind, frame)[1]).is_empty():
-                raise ArtefactError(f"{name}: {gone.height} of its rows were forgotten meanwhile. Make it again.")
+                again = "A forget was interrupted: end it with `clw forget`, then make" if self.forgetting else "Make"
+                raise ArtefactError(f"{name}: {gone.height} of its rows were forgotten meanwhile. {again} it again.")
             return self.publish(
                 artefact_id,
                 write,

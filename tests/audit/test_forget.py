@@ -14,7 +14,7 @@ import pytest
 from clworkbench.audit import retention
 from clworkbench.audit.asked import Asked, asked
 from clworkbench.audit.certificates import check
-from clworkbench.audit.forget import STEPS, Forgotten, forget, unfinished
+from clworkbench.audit.forget import STEPS, Forgotten, forget
 from clworkbench.audit.plan import plan
 from clworkbench.errors import ArtefactError, ForgetError, LeaseError
 from clworkbench.lineage import trace
@@ -254,7 +254,7 @@ def test_a_forget_that_stops_at_a_step_shows_no_certificate_and_is_ended_by_the_
     assert found is not None
     assert found.told["rows"]["interactions"] == 4
     assert all(each.ok for each in check(found.certificate))
-    assert unfinished(workspace) is None
+    assert workspace.forgetting is None
     assert forget(workspace, user()) is None
 
 
