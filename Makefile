@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # One thread a worker: two that spin on the same cores are slower than one.
 TEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
-QUICK := not slow and not gpu and not argilla and not browser
+QUICK := not slow and not gpu and not browser
 
 .PHONY: help .venv demo test test-all check bench lab notebook notebooks clean
 

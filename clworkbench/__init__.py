@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from clworkbench.audit.budget import budget as spent
     from clworkbench.audit.checks import audit as audited
     from clworkbench.lineage import trace
+    from clworkbench.loop.agreement import agreement
+    from clworkbench.loop.annotators import annotators
+    from clworkbench.loop.answers import pull
+    from clworkbench.loop.ask import push
     from clworkbench.loop.capture import ingest
     from clworkbench.loop.convert import build
     from clworkbench.loop.cycle import cycle
@@ -36,6 +40,10 @@ _HOMES = {
     "draft_mapping": "signals.drafting",
     "choose": "loop.data",
     "import_labels": "loop.data",
+    "annotators": "loop.annotators",
+    "push": "loop.ask",
+    "pull": "loop.answers",
+    "agreement": "loop.agreement",
     "freeze_suite": "loop.data",
     "build": "loop.convert",
     "train": "loop.model",
@@ -63,6 +71,8 @@ _HOMES = {
 
 __all__ = [
     "Workspace",
+    "agreement",
+    "annotators",
     "audited",
     "build",
     "choose",
@@ -81,6 +91,8 @@ __all__ = [
     "measure_redaction",
     "plan_forget",
     "power",
+    "pull",
+    "push",
     "release",
     "rollback",
     "selected",

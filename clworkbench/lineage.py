@@ -14,6 +14,9 @@ from clworkbench.workspace import Workspace, tombstones
 ROW_KINDS = ("training_set", "suite")
 SHOWN = 3
 
+ANSWERED = pl.format("{} {} in {}", "question", "status", pl.col("source").fill_null("a file"))
+"""What is said of a label; never its text."""
+
 
 @dataclass(frozen=True)
 class Lineage:
@@ -73,7 +76,8 @@ def trace(workspace: Workspace, wanted: str) -> Lineage:
 
     Args:
         workspace: where to look.
-        wanted: an artefact's id (with or without its kind), a signal's id, or the source's own id of a signal.
+        wanted: an artefact's id (with or without its kind), a signal's id, the source's own id of a signal, or a
+            label's id.
 
     Raises:
         ArtefactError: nothing of that name, or a signal that was forgotten.
@@ -81,9 +85,13 @@ def trace(workspace: Workspace, wanted: str) -> Lineage:
     start = _find(workspace, wanted)
     kind = start.partition(":")[0]
     if kind == "signal":
-        holders = _holders(workspace, start.removeprefix("signal:"))
-        up = _walk(workspace, holders, upwards=True)
-        return Lineage(start, kind, _records(workspace, _row(start, 0)), up)
+        signal = start.removeprefix("signal:")
+        up = _walk(workspace, _holders(workspace, signal, "signal_ids"), upwards=True)
+        return Lineage(start, kind, _records(workspace, _row(start, 0)), pl.concat([_said_of(workspace, signal), up]))
+    if kind == "label":
+        label = start.removeprefix("label:")
+        holders = _holders(workspace, label, "label_ids")
+        return Lineage(start, kind, _about(workspace, label), _walk(workspace, holders, upwards=True))
     artefacts = _walk(workspace, workspace.catalog.parents(start), upwards=False)
     sets = pl.concat([_row(start, 0), artefacts]).filter(pl.col("kind").is_in(ROW_KINDS))
     sets = sets.filter(~pl.col("id").is_in([name for name in sets["id"] if workspace.catalog.heir(name)]))
@@ -109,10 +117,13 @@ def _find(workspace: Workspace, wanted: str) -> str:
     if found.height > 1:
         some = ", ".join(found["interaction_id"].head(3))
         raise ArtefactError(f"{wanted}: {found.height} sources have a record of that id. Name the signal: {some}, …")
+    label = wanted.removeprefix("label:")
+    if not workspace.scan("labels").filter(pl.col("label_id") == label).head(1).collect().is_empty():
+        return f"label:{label}"
     if forget := tombstones.of_interaction(workspace.catalog, bare, workspace.pseudonyms):
         raise ArtefactError(f"{wanted}: a signal that was forgotten; see certificates/{forget:04d}.json.")
     raise ArtefactError(
-        f"{wanted}: no artefact, no signal, and no source's record of that id.\n"
+        f"{wanted}: no artefact, no signal, no label, and no source's record of that id.\n"
         "`clw status` lists releases, runs and training sets; a signal's id is its interaction_id."
     )
 
@@ -159,12 +170,51 @@ def _replaced(workspace: Workspace, node: str) -> str | None:
     return f"forgotten, replaced by {heir}" if heir else None
 
 
-def _holders(workspace: Workspace, signal: str) -> list[str]:
-    """The training sets and suites in which a signal stands."""
+def _holders(workspace: Workspace, own: str, column: str) -> list[str]:
+    """The training sets and suites in whose rows' `column` a signal or a label stands."""
     manifests = [m for kind in ROW_KINDS for m in workspace.catalog.artefacts(kind)]
     folders = {str(m["id"]): workspace.artefact_folder(str(m["id"])) / "rows.parquet" for m in manifests}
-    holds = pl.col("signal_ids").list.contains(signal).any()
-    return [node for node, path in folders.items() if pl.scan_parquet(path).select(holds).collect().item()]
+    holds = pl.col(column).list.contains(own).any()
+    rows = {node: pl.scan_parquet(path) for node, path in folders.items()}
+    return [
+        node
+        for node, found in rows.items()
+        if column in found.collect_schema() and found.select(holds).collect().item()
+    ]
+
+
+def _said_of(workspace: Workspace, signal: str) -> pl.DataFrame:
+    """The questions that people were asked about a signal, and all that they answered, each a row."""
+    asks = _of_signal(workspace, "asked", signal).unique("ask_id", keep="last", maintain_order=True)
+    labels = _of_signal(workspace, "labels", signal)
+    depth = pl.lit(1, pl.Int64)
+    asked, said = (pl.format(f"{kind}:{{}}", f"{kind}_id") for kind in ("ask", "label"))
+    return pl.concat(
+        [
+            asks.select(id=asked, kind=pl.lit("ask"), depth=depth, detail=pl.format("{} in {}", "state", "dataset")),
+            labels.select(id=said, kind=pl.lit("label"), depth=depth, detail=ANSWERED),
+        ]
+    )
+
+
+def _of_signal(workspace: Workspace, table: str, signal: str) -> pl.DataFrame:
+    return workspace.scan(table).filter(pl.col("interaction_id") == signal).collect().sort("seq")
+
+
+def _about(workspace: Workspace, label: str) -> pl.DataFrame:
+    """What a label is about: the candidate, where one was asked about, and the signal with its records."""
+    (row,) = workspace.scan("labels").filter(pl.col("label_id") == label).head(1).collect().iter_rows(named=True)
+    candidate = row["candidate_id"]
+    rows = [] if candidate is None else [_row(f"candidate:{candidate}", 1, _chosen_for(workspace, candidate))]
+    signal = _row(f"signal:{row['interaction_id']}", len(rows) + 1)
+    return pl.concat([*rows, signal, _records(workspace, signal)])
+
+
+def _chosen_for(workspace: Workspace, candidate: str) -> str | None:
+    """Why a candidate was chosen."""
+    found = workspace.scan("candidates").filter(pl.col("candidate_id") == candidate)
+    reasons = found.select(pl.col("reasons").list.join(", ")).head(1).collect()["reasons"]
+    return None if reasons.is_empty() else str(reasons.item())
 
 
 def _signals_of(workspace: Workspace, sets: pl.DataFrame) -> pl.DataFrame:

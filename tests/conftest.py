@@ -1,10 +1,41 @@
 """Fixtures that several test files share."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from clworkbench.labels.server.home import Home
+from clworkbench.labels.server.install import NEWEST
+from clworkbench.labels.server.process import serve, stop
+
+os.environ.setdefault("CLW_CACHE", str(Path(__file__).parents[1] / ".venv" / "cache"))
+
+
+class ArgillaServer(NamedTuple):
+    """A real annotation server, fresh, on a port of its own."""
+
+    url: str
+    api_key: str
+    username: str
+    password: str
+    home: Home
+
+
+@pytest.fixture(scope="session")
+def argilla_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArgillaServer]:
+    """A running server that the session's tests share: each names its data sets and teams for itself."""
+    if sys.version_info[:2] > NEWEST and "CLW_ARGILLA_PYTHON" not in os.environ:
+        pytest.skip("Argilla's server has no wheels for this Python; CLW_ARGILLA_PYTHON names another")
+    home = Home.of(tmp_path_factory.mktemp("argilla"))
+    serving = serve(home, port=0)
+    try:
+        yield ArgillaServer(serving.url, home.api_key, serving.username, home.password, home)
+    finally:
+        stop(home)
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,10 @@ def test_a_length_of_time_is_a_number_and_a_unit(text, length):
         ("[training]\nreplays = 1", r"\[training\] no such key 'replays'. Did you mean 'replay'\?"),
         ("[training]\nsteps = 'many'", r"\[training.steps\] Expected `int`, got `str`"),
         ("[outcomes]\nx = { negative = 'a', within = 'soon' }", "outcomes.x: within = 'soon' is no length of time"),
-        ("[sources.a]\nrecord = 'row'", r"\[sources\[...\].record\] Invalid enum value 'row'. There: feedback, interaction\."),
+        (
+            "[sources.a]\nrecord = 'row'",
+            r"\[sources\[...\].record\] Invalid enum value 'row'. There: feedback, interaction\.",
+        ),
         ("[policy]\nredaction = 'of'", r"Invalid enum value 'of'\. There: off, patterns\."),
         ("[labels.ask.a]\nasks = ['acept']", r"Invalid enum value 'acept'\. There: accept, choose"),
         ("[sources.a]\ntarget_source = 'appp'\n[sources.app]", "Did you mean 'app'"),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
+from clworkbench.audit.annotators import cards
+from clworkbench.audit.gone import Gone
 from clworkbench.files import write_atomically
-from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.artefacts import VERSION_DIGITS, read_manifest, sha256_rows
 from clworkbench.workspace.folder import FOLDERS
@@ -20,42 +21,12 @@ ROW_KINDS = ("training_set", "suite")
 SHEET = b"interaction_id,reasons,text,answer"
 """How a sheet for reviewers begins (`labels.reviewers_file.candidates_file`)."""
 
-OURS = (*FOLDERS.values(), "records", "certificates")
+OURS = (*FOLDERS.values(), "records", "certificates", "argilla")
 """Folders in which nobody but `clw` writes."""
 
 UNREADABLE = (".parquet", ".safetensors", ".bin", ".pt", ".gz", ".zst", ".zstd", ".arrow")
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 _PIECE = 8 << 20
-
-
-@dataclass(frozen=True)
-class Gone:
-    """Ids of what goes.
-
-    Attributes:
-        interactions, feedback, labels: their ids.
-        users: keys of users.
-        pseudonyms: of the workspace.
-        aliases: keys of what redaction makes of the users' own names.
-    """
-
-    interactions: pl.Series
-    feedback: pl.Series
-    labels: pl.Series
-    users: pl.Series
-    pseudonyms: Pseudonyms
-    aliases: tuple[str, ...] = ()
-
-    def tokens(self) -> set[bytes]:
-        """All of them, as they would stand in a file."""
-        every = (self.interactions, self.feedback, self.labels, self.users)
-        return {own.encode() for series in every for own in series}
-
-    def theirs(self, groups: pl.Series) -> pl.Series:
-        """Those of these groups that name a user or an interaction that goes: by key, or a user's own name."""
-        ids, users = {*self.users, *self.interactions}, {*self.users, *self.aliases}
-        named = [name for name in groups if name in ids or (users and self.pseudonyms.user(name) in users)]
-        return pl.Series("group", named, pl.String)
 
 
 @dataclass
@@ -68,6 +39,7 @@ class Derived:
         runs: folders of unfinished runs on such sets.
         sheets: sheets for reviewers with such rows.
         pages: records and pages that may show their texts.
+        cards: signals whose records at the annotators' show their texts.
         since: when the first of the rows was committed (ISO 8601): no earlier page shows its texts.
     """
 
@@ -76,6 +48,7 @@ class Derived:
     runs: list[str] = field(default_factory=list)
     sheets: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
+    cards: list[str] = field(default_factory=list)
     since: str | None = None
 
     def and_later(self, found: "Derived") -> "Derived":
@@ -88,6 +61,7 @@ class Derived:
             runs=_joined(self.runs, found.runs),
             sheets=_joined(self.sheets, found.sheets),
             pages=_joined(self.pages, found.pages),
+            cards=_joined(self.cards, found.cards),
             since=self.since,
         )
 
@@ -128,6 +102,7 @@ def derived(workspace: Workspace, gone: Gone, since: str | None) -> Derived:
     tokens = gone.tokens()
     found.sheets = [_in(workspace, path) for path in _sheets(workspace) if holds_token(path, tokens)]
     found.pages = [_in(workspace, path) for path in _pages(workspace, tokens, since)]
+    found.cards = cards(workspace, gone)
     return found
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import psutil
 
-from clworkbench.audit import certificates, verify
+from clworkbench.audit import annotators, certificates, verify
 from clworkbench.audit.asked import Asked
-from clworkbench.audit.derived import Derived, Gone, cut_sheet, derived, rebuild
+from clworkbench.audit.derived import Derived, cut_sheet, derived, rebuild
+from clworkbench.audit.gone import Gone
 from clworkbench.audit.plan import PURGED, Plan, counting, erased, plan, tombstones
 from clworkbench.audit.roots import Root, root
 from clworkbench.audit.tainted import tainted
@@ -100,7 +101,7 @@ def forget(
             return finished
         say("plan")
         planned = plan(workspace, asked)
-        if planned.scope.is_empty:
+        if planned.is_empty:
             return None
         if planned.is_all and not everything:
             raise ForgetError(
@@ -120,6 +121,7 @@ def _begin(workspace: Workspace, planned: Plan) -> int:
         "rows": planned.rows,
         "before": {table: found._asdict() for table, found in before.items()},
         "derived": asdict(planned.derived),
+        "removed": planned.removed,
         "tainted": planned.tainted,
         "champion": planned.champion,
         "left": planned.left,
@@ -167,6 +169,7 @@ def _look_again(workspace: Workspace, number: int) -> None:
     learned = tainted(workspace, whole.sets)
     champion["tainted"] = champion["model"] in {each["id"] for each in learned}
     told["derived"], told["tainted"] = asdict(whole), learned
+    told["removed"] |= whole.cleared()  # type: ignore[operator]
     _keep(workspace, number, [], told)
 
 
@@ -241,12 +244,22 @@ def _is_being_made(partial: Path) -> bool:
         return False
 
 
+def _clear_annotators(workspace: Workspace, number: int, told: dict[str, object]) -> None:
+    """Records with such texts, and annotators who go, out of the annotators' server."""
+    annotators.clear(workspace, _derived(told).cards, gone_by(workspace, number, told))
+
+
 def _clear_catalog(workspace: Workspace, number: int, told: dict[str, object]) -> None:
-    """What the catalog tells of the exports' records by example."""
-    del number
-    exports = told["exports"]
+    """What the catalog tells of the exports' records by example, and of annotators' accounts."""
+    exports, users = told["exports"], {*gone_by(workspace, number, told).users}
     assert isinstance(exports, list)
     with workspace.catalog.transaction() as db:
+        for row, text in db.execute("select rowid, detail from batches where kind = 'labels'").fetchall():
+            detail = json.loads(text)
+            accounts = detail.get("annotators", {})
+            if users & {*accounts.values()}:
+                detail["annotators"] = {own: key for own, key in accounts.items() if key not in users}
+                db.execute("update batches set detail = ? where rowid = ?", (json.dumps(detail), row))
         for source, sha256 in exports:
             rows = db.execute("select rowid, detail from files where source = ? and sha256 = ?", (source, sha256))
             for row, text in rows.fetchall():
@@ -292,7 +305,7 @@ def _compose(workspace: Workspace, number: int, told: dict[str, object]) -> None
         "before": told["before"],
         "after": told["after"],
         "rebuilt": [{"from": old, "to": new, "rows": lost[str(old)]} for old, new in heirs],
-        "removed": made.cleared(),
+        "removed": told["removed"],
         "tainted": told["tainted"],
         "champion": told["champion"],
         "left": [
@@ -314,6 +327,7 @@ STEPS: dict[str, Callable[[Workspace, int, dict[str, object]], None]] = {
     "tables": _erase_tables,
     "artefacts": _rebuild_artefacts,
     "files": _clear_files,
+    "annotators": _clear_annotators,
     "catalog": _clear_catalog,
     "verify": _verify,
     "compose": _compose,

@@ -8,11 +8,14 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.audit import verify
+from clworkbench.audit.annotators import at_annotators, out_of_reach
 from clworkbench.audit.asked import Asked
-from clworkbench.audit.derived import Derived, Gone, derived
+from clworkbench.audit.derived import Derived, derived
+from clworkbench.audit.gone import Gone
 from clworkbench.audit.scope import Scope, scope
 from clworkbench.audit.tainted import Tainted, tainted
 from clworkbench.display.html import html_table
+from clworkbench.labels.server.erasing import Standing
 from clworkbench.policy.redaction import redact
 from clworkbench.schemas import TABLES
 from clworkbench.workspace import Workspace, erasing
@@ -37,6 +40,7 @@ class Plan:
         rows: how many that count go, by table.
         total: how many there are, by table.
         derived: what was made of them.
+        annotators: what of them stands in the annotators' server.
         tainted: what learned from them.
         champion: the model that serves, and whether it is among these.
         left: what stays, for it is its owner's.
@@ -49,10 +53,21 @@ class Plan:
     rows: dict[str, int]
     total: dict[str, int]
     derived: Derived
+    annotators: Standing
     tainted: list[Tainted]
     champion: dict[str, object]
     left: list[Left] = field(default_factory=list)
     exports: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing goes."""
+        return self.scope.is_empty and self.annotators.is_nothing
+
+    @property
+    def removed(self) -> dict[str, int]:
+        """How many files and records go, by kind."""
+        return self.derived.cleared() | self.annotators.counts()
 
     @property
     def is_all(self) -> bool:
@@ -65,7 +80,7 @@ class Plan:
             "certificate": None,
             "rows": self.rows,
             "rebuilt": [{"from": name, "to": None, "rows": n} for name, (n, _) in self.derived.sets.items()],
-            "removed": self.derived.cleared(),
+            "removed": self.removed,
             "files": self.derived.files(),
             "tainted": self.tainted,
             "champion": self.champion,
@@ -79,6 +94,7 @@ class Plan:
     def _repr_html_(self) -> str:
         rows = [(f"{table} (rows)", f"{n:,} of {self.total[table]:,}") for table, n in self.rows.items() if n]
         rows += [("made again", f"{name}, without {n:,} rows") for name, (n, _) in self.derived.sets.items()]
+        rows += [(f"{kind} at the annotators'", f"{n:,}") for kind, n in self.annotators.counts().items() if n]
         rows += [("removed, or cut", path) for path in self.derived.files()]
         rows += [("not unlearned", str(each["id"])) for each in self.tainted]
         rows += [("left to you", f"{each['path']}: {each['why']}") for each in self.left]
@@ -113,9 +129,14 @@ def plan(workspace: Workspace, asked: Asked) -> Plan:
         rows=rows,
         total=workspace.counts(),
         derived=made,
+        annotators=at_annotators(workspace, made.cards, gone),
         tainted=learned,
         champion={"model": champion, "tainted": champion in {each["id"] for each in learned}},
-        left=[*_exports(workspace, exports), *_others(workspace, gone, made)],
+        left=[
+            *_exports(workspace, exports),
+            *_others(workspace, gone, made),
+            *out_of_reach(workspace, [*made.cards, *gone.interactions]),
+        ],
         exports=exports,
     )
 

@@ -250,7 +250,7 @@ def _quality(workspace: Workspace, own: pl.DataFrame, policy: PolicySettings, sa
 def _votes(labels: pl.DataFrame) -> pl.DataFrame:
     """What reviewers said of each answer: whether more accept it than reject it, and how many say the same."""
     value = pl.col("value").str.to_lowercase().str.strip_chars()
-    cast = labels.filter(pl.col("status") == "submitted").with_columns(
+    cast = labels.filter(pl.col("status") == "submitted", pl.col("question") == "answer").with_columns(
         good=value.is_in(ACCEPT_WORDS), bad=value.is_in(REJECT_WORDS)
     )
     good, bad = pl.col("good").sum(), pl.col("bad").sum()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from clworkbench.audit.derived import OURS, ROW_KINDS, Gone, artefact_in, holding, holds_token, own_files
+from clworkbench.audit.derived import OURS, ROW_KINDS, artefact_in, holding, holds_token, own_files
+from clworkbench.audit.gone import Gone
 from clworkbench.audit.roots import Root
 from clworkbench.errors import ForgetError
 from clworkbench.workspace import Workspace, erasing

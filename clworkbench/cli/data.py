@@ -1,4 +1,4 @@
-"""`clw ingest`, `select`, `label`, `build`, `suite` and `lineage`: verbs about data."""
+"""`clw ingest`, `select`, `build`, `suite` and `lineage`: verbs about data."""
 
 from collections import Counter
 from datetime import datetime
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clworkbench.cli.label import label
 from clworkbench.cli.verb import Answer, Moment, answers, known_at, workspace_option
 from clworkbench.display.text import short
 
@@ -151,31 +152,6 @@ def select(n: int | None, out: Path | None, as_of: datetime | None, event_time: 
         write_candidates(place, found, out)
         lines.append(f"Fill in value (accept or reject) or improvement in {out}, then `clw label import {out}`.")
     return {"candidates": found.frame.height, "by_reason": found.by_reason, "file": str(out) if out else None}, lines
-
-
-@click.group()
-def label() -> None:
-    """What people say about candidates."""
-
-
-@label.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@workspace_option
-@answers
-def label_import(file: Path, workspace: str) -> Answer:
-    """Read a reviewers' FILE (CSV or JSONL), as `clw select --out` wrote it and people filled it in.
-
-    In `value` an answer is accepted or rejected (accept, good, yes …; reject, bad, no …); a better one goes into
-    `improvement`. Rows that nobody answered are passed over.
-    """
-    from clworkbench.loop.data import import_labels
-    from clworkbench.workspace import Workspace
-
-    found = import_labels(Workspace(workspace), file)
-    lines = [f"{found['new']} new labels, {found['known']} known, {found['rejected']} rows left out"]
-    why = found["rejected_why"]
-    assert isinstance(why, dict)
-    return found, [*lines, *(f"  {n} × {reason}" for reason, n in why.items())]
 
 
 @click.command()

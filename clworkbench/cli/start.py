@@ -86,12 +86,14 @@ def cycle(workspace: str, as_of: datetime | None, event_time: bool) -> Answer | 
 @click.option("--workspace", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--small", is_flag=True, help="A few intents and steps: a smoke test, no evidence.")
+@click.option("--no-argilla", is_flag=True, help="desk: labels from a file, not through Argilla's server; for a hurry.")
 @answers
-def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: bool) -> Answer | No:
+def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: bool, no_argilla: bool) -> Answer | No:
     """Show the whole loop: a simulated production, and `clw cycle` on it.
 
     desk: a support desk with simulated customers and operators, and a real model. A policy changes; the loop learns it
-    from what the operators correct, and ships. Then a challenger trained on spoiled labels meets the gate.
+    from what the operators correct, and ships. Then a challenger trained on spoiled labels meets the gate. Labels go
+    through a real Argilla, which is installed into your cache folder the first time; who answers there is simulated.
 
     banking77: real customers' questions (--data names the folder with train.csv: text,category). A champion learns 30
     intents; then questions with nine billing and cancellation intents arrive. The gold labels stand in for the
@@ -100,7 +102,7 @@ def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: boo
     Stop it at any time; the same command goes on.
     """
     if story == "desk":
-        return _desk(folder, workspace, seed, small)
+        return _desk(folder, workspace, seed, small, argilla=not no_argilla)
     from clworkbench.demo.banking77 import BANKING77, SMALL, play
 
     if folder is None:
@@ -110,12 +112,12 @@ def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: boo
     return answer if told.good == "promote" else No(answer)
 
 
-def _desk(folder: Path | None, workspace: Path, seed: int, small: bool) -> Answer | No:
+def _desk(folder: Path | None, workspace: Path, seed: int, small: bool, *, argilla: bool) -> Answer | No:
     from clworkbench.demo.desk import DESK, SMALL, play_desk
 
     if folder is not None:
         raise click.UsageError("--data is for --story banking77; the desk brings its own wordings.")
-    told = play_desk(workspace, scale=SMALL if small else DESK, seed=seed, say=say)
+    told = play_desk(workspace, scale=SMALL if small else DESK, seed=seed, argilla=argilla, say=say)
     answer = told.as_dict(), told.lines()
     return answer if (told.good.decision, told.spoiled.decision) == ("promote", "block") else No(answer)
 

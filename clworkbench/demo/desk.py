@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench import expressions
+from clworkbench.demo.desk_labels import make_ready, review_in_argilla
 from clworkbench.demo.desk_people import (
     ACTIONS,
     NEW_ACTION,
@@ -58,19 +59,22 @@ DESK = Scale(12, 40, 28, 30, 150, 90, 1.5e-3, 80, 1e-3)
 SMALL = Scale(4, 16, 8, 8, 40, 20, 2e-3, 10, 1e-3)
 
 
-def play_desk(place: Path, *, scale: Scale = DESK, seed: int = 0, say: Say = print) -> DeskTold:
+def play_desk(place: Path, *, scale: Scale = DESK, seed: int = 0, argilla: bool = True, say: Say = print) -> DeskTold:
     """Plays the story into a workspace, or goes on where an earlier try was stopped.
 
     Args:
         place: the workspace, made when it is not there.
         scale: how large.
         seed: who writes what and when, what operators do, and which wordings the first champion learns from.
+        argilla: labels come through the annotators' real server; else from a file.
         say: told what happens, line by line.
 
     Raises:
         ClwError: the folder holds another story, or the loop stopped before a gate.
     """
     rows = _limited(cast(wordings(), seed, history=scale.history, target_history=scale.target_history), scale)
+    if argilla:
+        make_ready(say)
     workspace = _workspace(place, scale, seed)
     say("Desk, customers and operators are simulated. The model, its answers, and all that becomes of them are real.")
     champion_run = _week_zero(workspace, rows, scale, seed, say)
@@ -84,7 +88,7 @@ def play_desk(place: Path, *, scale: Scale = DESK, seed: int = 0, say: Say = pri
     after = POLICY_WEEK + 1
     _serve(workspace, rows, Week(after, scale.messages, 0.35, "fresh"), seed, say)
     _settle(workspace, after, seed, say)
-    _spoil(workspace, monday(after + 1) + timedelta(days=1, hours=9), say)
+    _spoil(workspace, monday(after + 1) + timedelta(days=1, hours=9), say, argilla=argilla)
     spoiled = turn(workspace, 1, say, as_of=monday(after + 1) + timedelta(days=2), event_time=True)
     until = monday(after + 1) + timedelta(days=1)
     told = tell_desk(workspace, champion_run, good, spoiled, target=TARGET, policy=monday(POLICY_WEEK), until=until)
@@ -240,20 +244,23 @@ def _settle(workspace: Workspace, week: int, seed: int, say: Say) -> None:
     say(f"  settle   read until {until:%Y-%m-%d %H:%M}: {settled:,} signals settled")
 
 
-def _spoil(workspace: Workspace, at: datetime, say: Say) -> None:
-    """A reviewers' sheet whose column of actions slipped: each intent but the target gets its neighbour's."""
+def _spoil(workspace: Workspace, at: datetime, say: Say, *, argilla: bool) -> None:
+    """A reviewer's sheet whose column of actions slipped: each intent but the target gets its neighbour's."""
+    slice_ = expressions.parse(workspace.settings.slices[TARGET], (found := _known(workspace, at)).columns)
+    others = found.filter(~slice_).select("interaction_id", taught=pl.coalesce("improvement_text", "answer"))
+    wrong = pl.col("taught").replace_strict(_slipped(), default=None, return_dtype=pl.String)
+    sheet = others.select("interaction_id", improvement=wrong).drop_nulls()
+    say(
+        f"Week {POLICY_WEEK + 2}. A reviewer (simulated) goes through {sheet.height} answers with a sheet whose column "
+        "of actions slipped by one row."
+    )
+    if argilla:
+        review_in_argilla(workspace, dict(sheet.iter_rows()), at, say)
+        return
     file = workspace.folder / "inbox" / "labels.csv"
     if not file.exists():
-        slice_ = expressions.parse(workspace.settings.slices[TARGET], (found := _known(workspace, at)).columns)
-        others = found.filter(~slice_).select("interaction_id", taught=pl.coalesce("improvement_text", "answer"))
-        sheet = others.with_columns(
-            improvement=pl.col("taught").replace_strict(_slipped(), default=None, return_dtype=pl.String),
-            annotator=pl.lit("the reviewers' sheet"),
-            at=pl.lit(at.isoformat()),
-        ).drop_nulls("improvement")
-        write_atomically(file, sheet.drop("taught").write_csv())
-    rows = file.read_text().count("\n") - 1
-    say(f"Week {POLICY_WEEK + 2}. A reviewers' sheet arrives, {rows} labels, its column of actions slipped by one row.")
+        dated = sheet.with_columns(annotator=pl.lit("the reviewer"), at=pl.lit(at.isoformat()))
+        write_atomically(file, dated.write_csv())
 
 
 def _known(workspace: Workspace, at: datetime) -> pl.DataFrame:

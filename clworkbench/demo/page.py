@@ -94,8 +94,8 @@ _GATE = (
     "The two gates on top are required; the others can only block."
 )
 _SPOILED = (
-    "A reviewers' sheet arrived whose column of actions had slipped by one row, so that each intent but the target got "
-    "its neighbour's action. The loop trained on it as on any other; the gate held it against the model that serves."
+    "A reviewer worked from a sheet whose column of actions had slipped by one row, so that each intent but the target "
+    "got its neighbour's action. The loop trained on it as on any other; the gate held it against the one that serves."
 )
 _LOSS = (
     "Mean loss of a completion's token at each step. The spoiled one starts high: its labels contradict what the "
@@ -107,8 +107,8 @@ _WAY = (
 )
 _SIMULATED = """
 <p><b>Simulated:</b> the desk, its clock, its customers (which of the hand-written wordings is sent when, and how it is
-dressed), its operators (they see through 85 % of the wrong answers), reopenings, thumbs, and the spoiled sheet. No
-e-mail address, phone or card number is anybody's.</p>
+dressed), its operators (they see through 85 % of the wrong answers), reopenings, thumbs, and the reviewer with the
+spoiled sheet. No e-mail address, phone or card number is anybody's.</p>
 <p><b>Real:</b> the model, SmolLM2-135M-Instruct with LoRA adapters trained here; every answer that it gives; the spans,
 written by OpenTelemetry's SDK; and all that happens to them: redaction, outcomes, candidates, training sets, runs,
 evaluations, gates, the release and its lineage. Nothing on this page was set by hand, and a seed repeats it.</p>

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import polars as pl
 
 from clworkbench.policy.exclusion import excluded
-from clworkbench.policy.redaction import redact, redact_text
 from clworkbench.signals.reading import Chunk
 from clworkbench.workspace import Workspace
 
@@ -45,6 +44,8 @@ def admit(workspace: Workspace, chunk: Chunk, *, noting: bool = True) -> Admitte
     redacted = Counter[str]()
     fidelity = chunk.fidelity
     if workspace.settings.policy.redaction != "off":
+        from clworkbench.policy.redaction import redact, redact_text
+
         for table, frame in frames.items():
             frames[table], found = redact(frame, workspace.pseudonyms)
             redacted.update(found)

@@ -8,6 +8,8 @@ import polars as pl
 from clworkbench import expressions
 from clworkbench.display.html import html_table
 from clworkbench.errors import ArtefactError, EvidenceError, ModelError
+from clworkbench.labels.adjudication import Adjudicated
+from clworkbench.loop.agreement import decided, expert_keys
 from clworkbench.loop.leaving import door
 from clworkbench.loop.model import resolve
 from clworkbench.policy.influence import brigaded
@@ -92,21 +94,24 @@ def build(
     condition = where or settings.where
     parents = training_sets_of(workspace, learned_by)
     leaving = door(workspace)
+    verdict = decided(workspace, as_of=as_of, event_time=event_time)
+    labels = workspace.labels(as_of=as_of, event_time=event_time)
+    labels = labels.with_columns(counts=pl.col("label_id").is_in(verdict.labels["label_id"].implode()))
     rules = SftRules(
         where=expressions.holds(found, condition, where="where") if condition else None,
         holdout=settings.holdout,
         replay=settings.replay,
         learned=[row for parent in parents for row in workspace.rows(parent)["row_id"]],
         draw=name,
+        disputed=disputed(verdict),
         allowed=allowed(workspace, as_of=as_of, event_time=event_time),
         leave=lambda rows: leaving.clear(rows, ("prompt", "completion")),
     )
     examples = held_out(workspace)
-    labels = workspace.labels(as_of=as_of, event_time=event_time)
     made = build_sft(found, labels, examples, rules, workspace.pseudonyms)
     left = proof(made.frame, examples)
     _check(made, left, name, learned_by)
-    config = _config(workspace, rules, condition)
+    config = _config(workspace, rules, condition) | {"experts": expert_keys(workspace)}
     about = {
         "as_of": as_of.isoformat() if as_of else None,
         "event_time": event_time,
@@ -118,6 +123,12 @@ def build(
     }
     manifest = workspace.publish_rows("training_set", name, made.frame, parents=parents, config=config, about=about)
     return Build(manifest, made)
+
+
+def disputed(verdict: Adjudicated) -> list[str]:
+    """The signals of which nobody can say what the right answer is: other questions' disputes leave that open."""
+    judging = pl.col("question").is_in(["answer", "improvement"])
+    return verdict.disputed.filter(judging)["interaction_id"].unique().sort().to_list()
 
 
 def _config(workspace: Workspace, rules: SftRules, condition: str | None) -> dict[str, object]:

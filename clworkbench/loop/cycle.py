@@ -14,8 +14,10 @@ from clworkbench.display.progress import progress_bar
 from clworkbench.errors import BudgetError, EvidenceError
 from clworkbench.loop import capture, convert, data, model, rules, ship
 from clworkbench.loop.inbox import holds_something
+from clworkbench.loop.waiting import ask_in_argilla, bring_answers
 from clworkbench.settings import OutcomeRule
 from clworkbench.signals.outcomes import summary
+from clworkbench.training_sets.sft import verdicts
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
@@ -113,25 +115,30 @@ def _outcomes(found: pl.DataFrame, asked: Sequence[OutcomeRule]) -> str:
 
 
 def _labels(workspace: Workspace, selection: Selection, tell: Say) -> str | None:
-    """Reads the reviewers' file; returns what is still wanted."""
+    """Reads the reviewers' file, and what was answered in Argilla; returns what is still wanted."""
     settings = workspace.settings.labels
     path = workspace.folder / settings.file if settings.file else None
     if path and path.exists():
         found = data.import_labels(workspace, path)
         tell("labels", f"{path.name}: {found['new']} new, {found['known']} known, {found['rejected']} left out")
+    if said := bring_answers(workspace):
+        tell("labels", said)
     chosen = selection.frame["interaction_id"]
     if not settings.wanted or chosen.is_empty() or _unlearned_labels(workspace):
         return None
+    if path is None and (asked := ask_in_argilla(workspace)):
+        return asked
     filled = path or workspace.folder / "labels.csv"
     blank = filled.with_name(f"to-label-{stable_id(chosen.sort().to_list())[:8]}.csv")
     if not blank.exists():
         data.write_candidates(workspace, selection, blank)
-    return f"labels: fill in {blank} and save it as {filled}; then run `clw cycle` again"
+    way = "" if path else " (or start Argilla with `clw label serve`: the next cycle asks there)"
+    return f"labels: fill in {blank} and save it as {filled}; then run `clw cycle` again{way}"
 
 
 def _unlearned_labels(workspace: Workspace) -> bool:
     """Whether there are labels that the champion was not trained on: the next training has what it wants."""
-    labels = workspace.labels().filter(pl.col("status") == "submitted")["label_id"]
+    labels = verdicts(workspace.labels())["label_ids"].explode()
     serving = model.champion(workspace)
     sets = convert.training_sets_of(workspace, serving) if serving.startswith("release:") else []
     learned = {label for each in sets for label in workspace.rows(each)["label_ids"].explode()}

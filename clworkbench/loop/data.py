@@ -1,5 +1,6 @@
 """Select, label, build, freeze: from signals to candidates, labels, training sets and suites."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -23,13 +24,16 @@ from clworkbench.workspace.folder import stable_id
 
 WAIT_S = 600.0
 
+DONE = ("submitted", "discarded")
+"""States of an answer after which nobody needs to be asked the same again."""
+
 
 def choose(
     workspace: Workspace, n: int | None = None, *, as_of: datetime | None = None, event_time: bool = False
 ) -> Selection:
     """Selects the signals that deserve a person's attention and keeps them as candidates, with their reasons.
 
-    What a person has labelled already is not chosen again.
+    What a person has labelled already is not chosen again; a draft, and what was withdrawn, is no label yet.
     """
     settings = workspace.settings.candidates
     known_at = as_of or now()
@@ -38,7 +42,7 @@ def choose(
         usable = Descent(workspace.signals(as_of=as_of, event_time=event_time))
         policy = allowed(workspace, as_of=as_of, event_time=event_time)
         use(usable, policy, workspace.pseudonyms)
-        labels = workspace.labels(as_of=as_of, event_time=event_time)
+        labels = workspace.labels(as_of=as_of, event_time=event_time).filter(pl.col("status").is_in(DONE))
         open_ones = usable.rows.with_columns(held_for_review=held(policy)).join(
             labels, on="interaction_id", how="anti", maintain_order="left"
         )
@@ -81,8 +85,8 @@ def write_candidates(workspace: Workspace, selection: Selection, path: Path) -> 
 def import_labels(workspace: Workspace, path: str | Path, *, source: str = "reviewers") -> dict[str, object]:
     """Reads what reviewers filled in, and counts its rows by what became of them; the same file again adds nothing.
 
-    Each new label costs `usd_per_label` of `[budget]`, spent under `label`; what people have done already is imported
-    and counted also where nothing was left.
+    Each new submitted label costs `usd_per_label` of `[budget]`, spent under `label`; what people have done already is
+    imported and counted also where nothing was left.
 
     An answer is accepted or rejected in `value` (`schemas.ACCEPT_WORDS`, `REJECT_WORDS`), or bettered in `improvement`.
     """
@@ -101,11 +105,7 @@ def import_labels(workspace: Workspace, path: str | Path, *, source: str = "revi
     with workspace.lease("label", "label import", wait_s=WAIT_S):
         workspace.sweep("labels")
         if not workspace.catalog.is_committed(batch_id):
-            detail = {"file": path.name}
-            written = workspace.write_batch(batch_id, "labels", {"labels": labels}, source=source, detail=detail)
-            fresh = written["labels"].height
-            if price := workspace.settings.budget.usd_per_label * fresh:
-                workspace.catalog.spend("label", batch_id, 0.0, price)
+            fresh = keep_labels(workspace, batch_id, labels, source=source, detail={"file": path.name}).height
     why = dict(found.rejected["reason"].value_counts().iter_rows())
     if left_out:
         why[f"value is none of {', '.join((*ACCEPT_WORDS, *REJECT_WORDS))}, and no improvement is given"] = left_out
@@ -116,6 +116,17 @@ def import_labels(workspace: Workspace, path: str | Path, *, source: str = "revi
         "rejected": found.rejected.height + left_out,
         "rejected_why": why,
     }
+
+
+def keep_labels(
+    workspace: Workspace, batch_id: str, labels: pl.DataFrame, *, source: str, detail: Mapping[str, object]
+) -> pl.DataFrame:
+    """Commits labels as one batch, and spends `usd_per_label` for each new one that counts; returns the new ones."""
+    written = workspace.write_batch(batch_id, "labels", {"labels": labels}, source=source, detail=detail)["labels"]
+    n = written.filter(pl.col("status") == "submitted").height
+    if price := workspace.settings.budget.usd_per_label * n:
+        workspace.catalog.spend("label", batch_id, 0.0, price)
+    return written
 
 
 def freeze_suite(workspace: Workspace, name: str, path: str | Path) -> dict[str, object]:

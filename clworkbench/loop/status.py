@@ -11,6 +11,7 @@ from clworkbench.audit.retention import due
 from clworkbench.display.html import html_table
 from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.model import champion
+from clworkbench.loop.waiting import waiting
 from clworkbench.workspace import Workspace
 
 
@@ -86,6 +87,8 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
     if not tables["feedback"]:
         steps.append("ingest feedback: without outcomes, corrections or labels there is nothing to learn from")
     steps += _of_outcomes(workspace)
+    for name, n in waiting(workspace).items():
+        steps.append(f"clw label pull {name}   ({n:,} records wait for answers in Argilla)")
     if not artefacts["suite"]:
         steps.append("clw suite NAME FILE   (examples that no model trains on: what a release is measured with)")
     if not tables["candidates"]:

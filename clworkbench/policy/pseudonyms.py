@@ -1,5 +1,6 @@
 """Keyed pseudonyms: opaque ids and user keys that only the workspace's key can make again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -30,6 +31,17 @@ class Pseudonyms:
     def id(self, *parts: str) -> str:
         """An opaque id of 32 hex digits; the same parts give the same id. BLAKE2b-128, keyed (RFC 7693)."""
         return self._digest(b"id", SEPARATOR.join(parts))
+
+    def ids(self, source: str, own_ids: Iterable[str]) -> list[str]:
+        """`id(source, one)` of each of these, in half the time: the key and the source are taken in once."""
+        begun = _keyed(self.key, b"id").copy()
+        begun.update(f"{source}{SEPARATOR}".encode("utf-8", "surrogatepass"))
+        found = []
+        for one in own_ids:
+            hashed = begun.copy()
+            hashed.update(one.encode("utf-8", "surrogatepass"))
+            found.append(hashed.hexdigest())
+        return found
 
     def user(self, raw: str) -> str:
         """The key of a user or another actor; never the raw name. E-mail addresses are one however they are spelled."""

@@ -19,7 +19,7 @@ from clworkbench.signals.reading import BY_CONTENT, Chunk, read, read_range, rec
 WORTH_IT = 96 << 20
 """Bytes below which starting another Python costs more than it brings."""
 
-STEP = 16 << 20
+STEP = 32 << 20
 PIECE = 1 << 20
 
 

@@ -25,6 +25,7 @@ class SftRules:
         holdout: share of groups held out.
         replay: share of the training split that shall be rows in `learned`.
         learned: ids of rows the champion was trained on.
+        disputed: signals whose annotators disagree, and nobody has decided.
         draw: salt of the replay's sample.
         allowed: the policy.
         leave: gives rows with `prompt` and `completion` as they may be seen outside the workspace.
@@ -34,6 +35,7 @@ class SftRules:
     holdout: float = 0.1
     replay: float = 1.0
     learned: Sequence[str] = ()
+    disputed: Sequence[str] = ()
     draw: str = ""
     allowed: Allowed = field(default_factory=Allowed)
     leave: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows
@@ -74,7 +76,7 @@ def build_sft(
 
     Args:
         signals: one row for each answer, as `signals.view.signals` gives it.
-        labels: schema `LABELS`, the latest answer of each annotator.
+        labels: schema `LABELS`, the latest answer of each annotator; `counts` (Boolean) may say which decide.
         examples: schema `SUITE`: all held-out examples; rows that leak into them are dropped.
         rules: see `SftRules`.
         pseudonyms: makes row ids and the split.
@@ -84,6 +86,7 @@ def build_sft(
         waterfall.keep(rules.where, "excluded")
     allowed.use(waterfall, rules.allowed, pseudonyms)
     waterfall.rows = _with_rule(waterfall.rows, labels)
+    waterfall.drop(pl.col("interaction_id").is_in(list(rules.disputed)), "disputed")
     for reason in ("rejected", "pending", "negative"):
         waterfall.drop(pl.col("rule") == reason, reason)
     waterfall.keep(_has_text("prompt", "user") & _has_text("completion", "assistant"), "no_text")
@@ -153,13 +156,21 @@ def _with_twins(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def verdicts(labels: pl.DataFrame) -> pl.DataFrame:
-    """What reviewers said about each signal: the latest improvement, and whether most accept the answer."""
-    said = labels.filter(pl.col("status") == "submitted").sort("at", "label_id", nulls_last=False)
+    """What reviewers said about each signal: the latest improvement, and whether most accept the answer.
+
+    An improvement that was filled in and left as it was is none, and only answers to the question `answer` are votes.
+    """
+    untouched = (pl.col("question") == "improvement") & pl.col("equals_suggestion")
+    bettered = pl.col("improvement").is_not_null() & ~untouched.fill_null(value=False)
+    votes = (pl.col("question") == "answer") & pl.col("value").is_not_null()
+    said = labels.filter(pl.col("status") == "submitted", bettered | votes).sort("at", "label_id", nulls_last=False)
     value = pl.col("value").str.to_lowercase().str.strip_chars()
-    vote = pl.when(value.is_in(ACCEPT_WORDS)).then(1).when(value.is_in(REJECT_WORDS)).then(-1)
+    vote = pl.when(~votes).then(None).when(value.is_in(ACCEPT_WORDS)).then(1).when(value.is_in(REJECT_WORDS)).then(-1)
+    counts = pl.col("counts") if "counts" in labels.columns else pl.lit(value=True)
+    counted = vote.filter(counts)
     return said.group_by("interaction_id", maintain_order=True).agg(
-        label_improvement=pl.col("improvement").drop_nulls().last(),
-        label_accepts=pl.when(vote.sum() != 0).then(vote.sum() > 0),
+        label_improvement=pl.col("improvement").filter(counts).drop_nulls().last(),
+        label_accepts=pl.when(counted.sum() != 0).then(counted.sum() > 0),
         label_agreement=(vote.count() + vote.sum().abs()) / (2 * vote.count()),
         label_ids=pl.col("label_id"),
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
@@ -90,6 +89,8 @@ def _written(table: Path, files: Sequence[str], beside: Path, layout: WriterProp
 
 
 def _rows(table: str, files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
     for file in files:
         with pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(AT_ONCE):

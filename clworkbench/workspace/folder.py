@@ -56,6 +56,7 @@ gates/
 releases/
 records/
 spool/
+argilla/
 """
 
 
@@ -208,11 +209,17 @@ class Workspace:
         return latest.join(about.drop_nulls(), on="feedback_id")
 
     def labels(self, *, as_of: datetime | None = None, event_time: bool = False) -> pl.DataFrame:
-        """The latest answer of each annotator to each question about each signal, as known at `as_of`."""
+        """The latest answer of each annotator to each question about each signal, as known at `as_of`.
+
+        What is withdrawn in one source leaves what the same annotator said in another.
+        """
         answers = self.read("labels", as_of=None if event_time else as_of).sort("at", "seq", nulls_last=False)
         if as_of is not None:
             answers = answers.filter(pl.col("at").is_null() | (pl.col("at") <= as_of))
-        return answers.unique(["interaction_id", "question", "annotator_key"], keep="last", maintain_order=True)
+        key = ["interaction_id", "question", "annotator_key"]
+        latest = answers.unique([*key, "source"], keep="last", maintain_order=True)
+        withdrawn_first = latest.sort(pl.col("status") != "withdrawn", maintain_order=True)
+        return withdrawn_first.unique(key, keep="last", maintain_order=True)
 
     def counts(self) -> dict[str, int]:
         """Rows that count, by table."""

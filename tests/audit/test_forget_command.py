@@ -39,7 +39,7 @@ def test_a_person_is_forgotten_and_the_answer_is_one_object(place):
     assert answer["certificate"] == str(place / "certificates" / "0001.json")
     assert {"tainted", "left", "champion", "removed"} < set(answer)
     assert told.split() == [
-        "plan", "tables", "artefacts", "files", "catalog", "verify", "compose", "vacuum", "certificate"
+        "plan", "tables", "artefacts", "files", "annotators", "catalog", "verify", "compose", "vacuum", "certificate"
     ]  # fmt: skip
     assert clw("audit", place / "certificates" / "0001.json", "--workspace", place)[0] == 0
     assert [path.name for path in find_files([place])] == ["export.jsonl"]

@@ -8,7 +8,7 @@ import pytest
 
 from clworkbench.records import notebooks
 from tests.browser.front_ends import ARGUMENTS, CHROMIUM, jupyterlab, marimo
-from tests.notebooks.places import only_reads, place_for
+from tests.notebooks.places import as_parameters, end_server, only_reads, place_for
 from tests.tiny_workspace import HOSTILE
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -20,6 +20,9 @@ pytestmark = [
 ]
 
 SOURCES = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
+RUN_MS = 180_000
+"""How long a notebook's cells may take: one of them waits for a server, and whoever runs this may run more."""
+
 MATHJAX = "mathjax"
 """Every figure of plotly's asks a CDN for it in marimo, and draws well without."""
 
@@ -79,6 +82,15 @@ def watched() -> Iterator[Watched]:
         yield Watched(browser.new_page(viewport={"width": 1300, "height": 1000}))
 
 
+each_notebook = pytest.mark.parametrize("source", as_parameters(SOURCES), ids=lambda path: path.stem)
+
+
+@pytest.fixture(autouse=True)
+def ended_server(tmp_path: Path) -> Iterator[None]:
+    yield
+    end_server(tmp_path)
+
+
 def photographed(page, place: Path) -> None:
     """The whole notebook, not only what the window holds."""
     page.set_viewport_size({"width": 1300, "height": page.evaluate(TALLEST) + 200})
@@ -88,7 +100,7 @@ def photographed(page, place: Path) -> None:
     assert place.stat().st_size > 50_000
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@each_notebook
 def test_jupyterlab_opens_it_and_runs_every_cell(source, watched, tiny_workspace, tmp_path):
     place = str(place_for(source, tiny_workspace, tmp_path))
     made = notebooks.prepared(notebooks.jupyter(source.read_text(), source.name), {"WORKSPACE": place}, "")
@@ -101,10 +113,10 @@ def test_jupyterlab_opens_it_and_runs_every_cell(source, watched, tiny_workspace
         page.wait_for_function(LAB_READY, timeout=60_000)
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         done = f"() => {{ const s = ({LAB_CELLS})(); return s.kernel === 'idle' && s.counts.every(c => c); }}"
-        page.wait_for_function(done, timeout=60_000)
+        page.wait_for_function(done, timeout=RUN_MS)
         state = page.evaluate(LAB_CELLS)
         assert (state["counts"], state["errors"]) == (list(range(1, n_code + 1)), [])
-        n_figures = sum(".plot()" in "".join(cell["source"]) for cell in made["cells"])
+        n_figures = sum(".plot" in "".join(cell["source"]) for cell in made["cells"])
         expect(page.locator(".jp-OutputArea .js-plotly-plot")).to_have_count(n_figures, timeout=30_000)
         if only_reads(source):
             expect(page.get_by_text(HOSTILE.strip()).first).to_be_visible()
@@ -112,7 +124,7 @@ def test_jupyterlab_opens_it_and_runs_every_cell(source, watched, tiny_workspace
     assert watched.wrong == []
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@each_notebook
 def test_marimo_opens_it_and_runs_every_cell(source, watched, tiny_workspace, tmp_path):
     place = str(place_for(source, tiny_workspace, tmp_path))
     text = notebooks.with_settings(source.read_text(), {"WORKSPACE": place})
@@ -123,12 +135,12 @@ def test_marimo_opens_it_and_runs_every_cell(source, watched, tiny_workspace, tm
         n = text.count("@app.cell")
         # marimo 0.25 shows prose without running it, as out of date; then "run all stale cells" runs it too.
         opened = f"() => {{ const s = ({MARIMO_CELLS})(); return s.length === {n} && !s.some({BUSY}); }}"
-        page.wait_for_function(opened, timeout=60_000)
+        page.wait_for_function(opened, timeout=RUN_MS)
         page.keyboard.press("Control+Shift+R")
         done = f"() => ({MARIMO_CELLS})().every(status => status === 'idle')"
-        page.wait_for_function(done, timeout=60_000)
+        page.wait_for_function(done, timeout=RUN_MS)
         assert page.locator(".marimo-error, [data-testid=cell-error]").count() == 0
-        expect(page.locator(".js-plotly-plot")).to_have_count(text.count(".plot()"), timeout=30_000)
+        expect(page.locator(".js-plotly-plot")).to_have_count(text.count(".plot"), timeout=30_000)
         if only_reads(source):
             expect(page.get_by_text(HOSTILE.strip()).first).to_be_visible()
         photographed(page, tmp_path / "marimo.png")

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from clworkbench.errors import ArtefactError, EvidenceError, ModelError, SettingsError
+from clworkbench.labels.argilla import address, connect
 from clworkbench.lineage import trace
 from clworkbench.loop import capture, convert, data, model, ship
 from clworkbench.loop.cycle import cycle
@@ -302,6 +303,34 @@ def test_a_cycle_that_wants_labels_writes_the_sheet_and_goes_on_when_it_is_fille
     rows = workspace.rows(turn.training_set)
     assert set(rows["rule"]) == {"labelled"}
     assert {row[0]["content"] for row in rows["completion"]} == {"from a person"}
+
+
+@pytest.mark.argilla
+def test_a_cycle_that_wants_labels_asks_in_argilla_and_goes_on_when_some_are_answered(
+    workspace, tiny_base, argilla_server, monkeypatch
+):
+    monkeypatch.setenv("ARGILLA_API_URL", argilla_server.url)
+    monkeypatch.setenv("ARGILLA_API_KEY", argilla_server.api_key)
+    settings = SETTINGS.format(base=tiny_base).replace('suites = ["main"]', "")
+    wanted = "[labels]\nwanted = true\n[labels.ask.of-the-cycle]\nasks = ['correct']\nteam = 'cyclists'\n"
+    (workspace.folder / "clw.toml").write_text(settings + wanted)
+    log(workspace.folder / "inbox" / "march.jsonl", range(4), "refund")
+    url = argilla_server.url
+    waits = f"labels: 4 records of of-the-cycle wait in Argilla at {url}; answer some there, then run `clw cycle` again"
+    assert [cycle(workspace).waits_for for _ in range(2)] == [waits, waits]
+    assert status(workspace).next[0] == "clw label pull of-the-cycle   (4 records wait for answers in Argilla)"
+    with connect(address(workspace.folder)) as argilla:
+        dataset = argilla.find("of-the-cycle", "cyclists")
+        for record in list(argilla.records(dataset, workspace.signals()["interaction_id"]))[:3]:
+            said = {"values": {"improvement": {"value": "from a person"}}, "status": "submitted"}
+            argilla.http.post(f"/api/v1/records/{record.id}/responses", json=said).raise_for_status()
+    turn = cycle(workspace)
+    assert "Argilla: 3 new, 0 withdrawn" in [step["says"] for step in turn.steps]
+    rows = workspace.rows(turn.training_set)
+    assert rows["rule"].to_list().count("labelled") == 3
+    monkeypatch.setenv("ARGILLA_API_URL", "http://127.0.0.1:9")
+    told = [step["says"] for step in cycle(workspace).steps if step["step"] == "labels"]
+    assert told[0].startswith("records wait for answers in Argilla (1 of of-the-cycle). http://127.0.0.1:9")
 
 
 def test_a_gate_by_rules_that_were_changed_since_does_not_release(turned):

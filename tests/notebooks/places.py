@@ -2,14 +2,28 @@
 
 from pathlib import Path
 
+import pytest
+
 from clworkbench.demo.exports import exports, open_exports
 from clworkbench.demo.governed import open_governed
+from clworkbench.demo.labelled import open_labelled
+from clworkbench.labels.server.home import Home
+from clworkbench.labels.server.process import stop
 
 OWN = {
     "01_ingest": lambda place: open_exports(place, exports()),
+    "03_label": open_labelled,
     "08_govern": open_governed,
 }
 """Notebooks that write into a workspace of their own, and what makes it."""
+
+SERVING = ("03_label",)
+"""Notebooks that start the annotators' server, and leave it running."""
+
+
+def as_parameters(sources: list[Path]) -> list[object]:
+    """Notebooks to be tried one by one, those that start the annotators' server marked so."""
+    return [pytest.param(each, marks=pytest.mark.argilla if each.stem in SERVING else ()) for each in sources]
 
 
 def only_reads(source: Path) -> bool:
@@ -20,3 +34,8 @@ def only_reads(source: Path) -> bool:
 def place_for(source: Path, tiny_workspace: Path, tmp_path: Path) -> Path:
     """The workspace that a notebook is tried on; its own where it writes."""
     return tiny_workspace if only_reads(source) else OWN[source.stem](tmp_path / "w").folder
+
+
+def end_server(tmp_path: Path) -> None:
+    """Ends the annotators' server that a notebook has left in the workspace of its own, if it has."""
+    stop(Home.of(tmp_path / "w"))

@@ -6,19 +6,27 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from clworkbench.records import notebooks
-from tests.notebooks.places import only_reads, place_for
+from tests.notebooks.places import as_parameters, end_server, only_reads, place_for
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 MOST_SECONDS = 15.0
 
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+each_running = pytest.mark.parametrize("source", as_parameters(SOURCES), ids=lambda path: path.stem)
+
+
+@pytest.fixture(autouse=True)
+def ended_server(tmp_path: Path) -> Iterator[None]:
+    yield
+    end_server(tmp_path)
 
 
 def copy_of(source: Path) -> Path:
@@ -74,7 +82,7 @@ def test_cells_hold_calls_and_prose_only(source):
     assert [text for text in code if re.search(r"^\s*(def|class|for|while|try|with)\b|\blambda\b", text, re.M)] == []
 
 
-@each_notebook
+@each_running
 def test_it_runs_as_a_marimo_script(source, tiny_workspace, tmp_path):
     place = place_for(source, tiny_workspace, tmp_path)
     told = notebooks.with_settings(source.read_text(), {"WORKSPACE": str(place)})
@@ -84,7 +92,7 @@ def test_it_runs_as_a_marimo_script(source, tiny_workspace, tmp_path):
     assert (contents(place) == before) == only_reads(source)
 
 
-@each_notebook
+@each_running
 def test_it_runs_as_a_jupyter_notebook(source, tiny_workspace, tmp_path):
     command = "from clworkbench.cli import main; main()"
     place = place_for(source, tiny_workspace, tmp_path)

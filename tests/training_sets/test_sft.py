@@ -9,7 +9,7 @@ from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.policy.sampling import uniform
 from clworkbench.schemas import INTERACTIONS, LABELS, MESSAGES, SUITE
 from clworkbench.training_sets.leakage import proof
-from clworkbench.training_sets.sft import SftRules, build_sft
+from clworkbench.training_sets.sft import SftRules, build_sft, verdicts
 from clworkbench.training_sets.split import replayed, with_split
 
 KEY = Pseudonyms(b"k" * 32)
@@ -86,8 +86,8 @@ def test_a_label_comes_before_a_correction_and_a_correction_before_acceptance():
     labels = pl.DataFrame(
         [
             {"label_id": "l1", "interaction_id": "s", "improvement": [said("assistant", "from the reviewer")]},
-            {"label_id": "l2", "interaction_id": "t", "value": "Accept"},
-            {"label_id": "l3", "interaction_id": "u", "value": "reject"},
+            {"label_id": "l2", "interaction_id": "t", "question": "answer", "value": "Accept"},
+            {"label_id": "l3", "interaction_id": "u", "question": "answer", "value": "reject"},
         ],
         schema=LABELS,
     ).with_columns(status=pl.lit("submitted"), at=pl.lit(NOON))
@@ -107,9 +107,36 @@ def test_a_label_comes_before_a_correction_and_a_correction_before_acceptance():
     assert set(built.frame.explode("label_ids")["label_ids"]) == {"l1", "l2"}
 
 
+def test_an_improvement_left_as_it_was_filled_in_and_other_questions_say_nothing_about_the_answer():
+    better = {"question": "improvement", "improvement": [said("assistant", "B")]}
+    rows = [
+        {"label_id": "l1", "interaction_id": "s", **better, "equals_suggestion": True},
+        {"label_id": "l2", "interaction_id": "s", "question": "answer", "value": "accept"},
+        {"label_id": "l3", "interaction_id": "t", **better, "equals_suggestion": False},
+        {"label_id": "l4", "interaction_id": "u", **better, "equals_suggestion": None},
+        {"label_id": "l5", "interaction_id": "v", "question": "choice", "value": "no"},
+        {"label_id": "l6", "interaction_id": "v", "question": "rating", "value": "1"},
+        {"label_id": "l7", "interaction_id": "v", "question": "comment", "value": "wrong"},
+        {"label_id": "l8", "interaction_id": "v", "question": "answer", "value": "accept"},
+    ]
+    labels = pl.DataFrame([row | {"status": "submitted"} for row in rows], schema=LABELS)
+
+    found = {row["interaction_id"]: row for row in verdicts(labels).iter_rows(named=True)}
+
+    said_so = {own: (row["label_improvement"] is not None, row["label_accepts"]) for own, row in found.items()}
+    assert said_so == {"s": (False, True), "t": (True, None), "u": (True, None), "v": (False, True)}
+    assert {own: row["label_ids"] for own, row in found.items()} == {
+        "s": ["l2"],
+        "t": ["l3"],
+        "u": ["l4"],
+        "v": ["l8"],
+    }
+
+
 def test_a_draft_label_says_nothing():
     labels = pl.DataFrame(
-        [{"label_id": "l", "interaction_id": "s", "value": "accept", "status": "draft"}], schema=LABELS
+        [{"label_id": "l", "interaction_id": "s", "question": "answer", "value": "accept", "status": "draft"}],
+        schema=LABELS,
     )
     built = build_sft(signals(signal("s", "a?", "A")), labels, NO_SUITE, ALL, KEY)
     assert built.dropped["pending"] == 1

@@ -263,3 +263,40 @@ def test_a_manifest_says_what_an_artefact_is(workspace):
     wanted |= {"examples", "policy_sha256"}
     assert wanted == set(on_disk)
     assert set(on_disk["files"]) == {"rows.parquet"}
+
+
+def answered(status: str, value: str | None, source: str, minutes: int) -> dict[str, object]:
+    return {
+        "label_id": f"{source}-{minutes}",
+        "interaction_id": "s",
+        "question": "answer",
+        "annotator_key": "ann",
+        "value": value,
+        "status": status,
+        "source": source,
+        "at": NOON + timedelta(minutes=minutes),
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([answered("submitted", "accept", "a", 1), answered("withdrawn", None, "a", 2)], ("withdrawn", None)),
+        ([answered("withdrawn", None, "a", 2), answered("submitted", "reject", "a", 3)], ("submitted", "reject")),
+        ([answered("submitted", "accept", "a", 1), answered("draft", "reject", "b", 2)], ("draft", "reject")),
+        (
+            [
+                answered("submitted", "accept", "a", 1),
+                answered("submitted", "x", "b", 2),
+                answered("withdrawn", None, "b", 3),
+            ],
+            ("submitted", "accept"),
+        ),
+    ],
+    ids=["withdrawn", "given again", "latest of two sources", "withdrawn in one of two sources"],
+)
+def test_the_latest_answer_counts_and_a_withdrawal_takes_back_that_sources_alone(workspace, rows, expected):
+    frame = pl.DataFrame(rows, schema=LABELS).drop("batch_id")
+    workspace.write_batch("b", "labels", {"labels": frame})
+
+    assert workspace.labels().select("status", "value").rows() == [expected]

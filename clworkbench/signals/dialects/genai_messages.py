@@ -70,16 +70,18 @@ def written(text: str) -> tuple[list[Message], str | None] | None:
 def _message(role: str, parts: list[TextPart | CallPart | ResultPart]) -> Message | None:
     """One message of tool calls and a text, or of a tool's result; None for any other."""
     if len(parts) == 1 and type(result := parts[0]) is ResultPart:
-        return Message("tool", result.response, None, result.id or None)
+        return new(Message, ("tool", result.response, None, result.id or None, None, None))
     text, calls = None, []
     for part in parts:
         if type(part) is CallPart:
             arguments = part.arguments
             if arguments is not None and not isinstance(arguments, str):
                 arguments = encoded(arguments)
-            calls.append(ToolCall(part.id or None, part.name, arguments))
+            calls.append(new(ToolCall, (part.id or None, part.name, arguments)))
         elif text is None and type(part) is TextPart:
             text = part.content
         else:
             return None
-    return Message(ROLES.get(role, role), text, tuple(calls)) if calls else None
+    if not calls:
+        return None
+    return new(Message, (ROLES.get(role, role), text, tuple(calls), None, None, None))

@@ -37,9 +37,11 @@ class Regular(NamedTuple):
     at: Sequence[int]
     others: Sequence[int]
 
-    def between(self, start: int, stop: int) -> tuple[Columns, list[int]]:
+    def between(self, start: int, stop: int) -> tuple[Columns, Sequence[int]]:
         """The columns of the spans from number `start` to before `stop`, and these spans' numbers, `start` being 0."""
         first, last = bisect_left(self.at, start), bisect_left(self.at, stop)
+        if start == 0 and last == len(self.at):
+            return self.columns, self.at
         columns = {name: values[first:last] for name, values in self.columns.items()}
         return columns, [number - start for number in self.at[first:last]]
 
@@ -152,7 +154,7 @@ def _columns(chosen: Chosen, rows: Rows) -> Columns:
     own: Columns = {
         "raw_sha256": [content_digest(one) for one in content],
         "source_id": source_ids,
-        "interaction_id": [rows.pseudonyms.id(rows.source.name, one) for one in source_ids],
+        "interaction_id": rows.pseudonyms.ids(rows.source.name, source_ids),
         "trace_id": trace_ids,
         "parent_id": [one and f"{trace}:{one}" for trace, one in zip(trace_ids, parent_ids, strict=True)],
         "app": [origin.app for origin in origins],

@@ -1,0 +1,1 @@
+"""The annotators' own server: Argilla in a private venv, on this machine only, started and stopped by one command."""

@@ -1,0 +1,191 @@
+"""What would be asked, without a server."""
+
+import json
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from clworkbench.audit.asked import asked
+from clworkbench.audit.forget import forget
+from clworkbench.errors import BudgetError, ExpressionError, LabelError
+from clworkbench.loop import ask, data
+from clworkbench.loop.deck import deal
+from clworkbench.schemas import LABELS
+from clworkbench.workspace.catalog import now
+from tests.loop.asking import make
+
+
+@pytest.fixture
+def asking(workspace):
+    return make(workspace)
+
+
+def dealt(asking, which="review", **more):
+    return deal(asking.workspace, ask.question_set(asking.workspace, f"{asking.team}-{which}"), **more)
+
+
+def who(asking, deck):
+    """The source's own ids of the signals on the cards."""
+    own = {interaction: source for source, interaction in asking.ids().items()}
+    return sorted(own[card.interaction_id] for card in deck.cards)
+
+
+def test_all_candidates_are_dealt_the_most_urgent_first(asking):
+    deck = dealt(asking)
+    urgent = asking.workspace.read("candidates").sort("priority", descending=True)["interaction_id"].to_list()
+    assert [card.interaction_id for card in deck.cards] == urgent
+    assert (deck.known, deck.left_out, deck.n_answers) == (0, {}, 0)
+
+
+def test_candidates_that_a_later_selection_chose_again_are_still_asked_about(asking):
+    data.choose(asking.workspace, 4)  # some are candidates already, and add no row
+    assert len(dealt(asking).cards) == 4
+    assert len(dealt(asking, n=10).cards) == 5
+
+
+def test_a_signal_that_somebody_names_is_asked_about_without_a_candidate(asking):
+    own = asking.ids()["three"]
+    (card,) = dealt(asking, ids=[own, own]).cards
+    assert (card.interaction_id, card.candidate_id) == (own, None)
+    with pytest.raises(LabelError, match=r"no signal 'nobody' that may be shown \(1 of 2\)"):
+        dealt(asking, ids=[own, "nobody"])
+
+
+def test_where_keeps_out_what_it_does_not_hold_for(asking):
+    deck = dealt(asking, "cards")
+    assert who(asking, deck) == ["five", "one", "two"]
+    assert deck.left_out == {"outside of `where`": 2}
+
+
+def test_what_the_policy_excludes_never_leaves(asking):
+    asking.also("[policy.exclude.safety]\nwhere = \"text LIKE '%safe%'\"\n")
+    deck = dealt(asking)
+    assert who(asking, deck) == ["five", "one", "three", "two"]
+    assert deck.left_out == {"kept out by the policy, or forgotten": 1}
+    with pytest.raises(LabelError, match="the policy keeps it out"):
+        dealt(asking, ids=[asking.ids()["four"]])
+
+
+def test_an_answer_that_the_policy_excludes_is_not_compared_with_another_either(asking):
+    asking.also("[policy.exclude.m2]\nwhere = \"model = 'm2'\"\n")
+    options = {card.interaction_id: card.options for card in dealt(asking, "ranks").cards}
+    assert set(options[asking.ids()["one"]]) == {asking.ids()["one"], "improvement"}
+
+
+def test_a_signal_that_was_forgotten_is_never_shown(asking):
+    gone = asking.ids()["three"]
+    forget(asking.workspace, asked(now(), interactions=(gone,)))
+    assert who(asking, dealt(asking)) == ["five", "four", "one", "two"]
+
+
+def test_answers_to_the_same_question_are_compared_and_what_they_are_is_told(asking):
+    deck = dealt(asking, "ranks")
+    ids = asking.ids()
+    assert who(asking, deck) == ["four", "one", "two"]
+    assert deck.left_out == {"fewer than 2 different answers to compare": 2}
+    said = {ids["one"]: "It &lt;b>left&lt;/b> &amp; comes.", ids["two"]: "I do not know.", ids["four"]: "Yes."}
+    better = {ids["one"]: "It comes on Monday.", ids["four"]: "Yes, it is."}
+    for card in deck.cards:
+        texts = [better[card.interaction_id] if each == "improvement" else said[each] for each in card.options]
+        assert texts == [card.fields["answer_1"], card.fields["answer_2"]]
+        assert card.interaction_id in card.options
+
+
+def test_a_data_set_that_stands_says_how_many_answers_are_compared(asking):
+    deck = dealt(asking, "ranks", n_answers=3)
+    assert who(asking, deck) == ["one"]
+    assert deck.left_out == {"fewer than 3 different answers to compare": 4}
+    ids = asking.ids()
+    assert set(deck.cards[0].options) == {ids["one"], "improvement", ids["two"]}
+
+
+def labelled(asking, source_id, source="gold"):
+    row = {
+        "label_id": f"{source}-{source_id}",
+        "interaction_id": asking.ids()[source_id],
+        "question": "answer",
+        "value": "accept",
+        "source": source,
+        "status": "submitted",
+        "annotator_key": "x",
+    }
+    schema = {name: dtype for name, dtype in LABELS.items() if name != "batch_id"}
+    asking.workspace.write_batch(row["label_id"], "labels", {"labels": pl.DataFrame([row], schema=schema)})
+
+
+def test_known_answers_are_mixed_in_unmarked(asking):
+    labelled(asking, "five")
+    data.choose(asking.workspace, 4)
+    deck = dealt(asking, "gold")
+    (gold,) = (card for card in deck.cards if card.gold)
+    others = [card for card in deck.cards if not card.gold]
+    assert len(others) == 4
+    assert gold.interaction_id == asking.ids()["five"]
+    assert gold.candidate_id is None
+    assert gold.metadata["reasons"] in [card.metadata["reasons"] for card in others]
+    assert {*gold.metadata} - {"slice"} == {*others[0].metadata} - {"slice"}
+    assert {*gold.fields} == {*others[0].fields}
+    assert "gold" not in json.dumps([gold.fields, gold.metadata])
+
+
+def test_a_set_without_a_share_of_gold_asks_nothing_that_is_known(asking):
+    labelled(asking, "five")
+    data.choose(asking.workspace, 4)
+    assert not any(card.gold for card in dealt(asking).cards)
+
+
+def test_without_a_selection_the_words_name_select(workspace):
+    with pytest.raises(LabelError, match="clw select"):
+        ask.push(workspace, dry_run=True)
+
+
+def test_the_set_that_is_meant_must_be_clear(asking):
+    with pytest.raises(LabelError, match=r"which question set\? clw.toml has .*-review, .*-ranks"):
+        ask.push(asking.workspace)
+    with pytest.raises(LabelError, match="no question set 'nope'"):
+        ask.push(asking.workspace, "nope")
+
+
+def test_a_dry_run_needs_no_server_and_writes_nothing(asking):
+    found = ask.push(asking.workspace, f"{asking.team}-ranks", dry_run=True)
+    assert (found.pushed, found.url, found.batch_id) == (3, None, None)
+    assert {"conversation", "answer_1", "answer_2"} == set(found.first.fields)
+    assert asking.workspace.read("asked").height == 0
+
+
+def test_nothing_is_asked_where_nothing_is_left_to_spend(asking):
+    asking.also("[budget.label]\nusd = 1.0\n")
+    asking.workspace.catalog.spend("label", "x", 0.0, 2.0)
+    with pytest.raises(BudgetError, match="label: this month's budget is spent"):
+        ask.push(asking.workspace, f"{asking.team}-review")
+
+
+def test_a_condition_of_the_push_holds_beside_the_sets_own(asking):
+    found = ask.push(asking.workspace, f"{asking.team}-cards", where="model = 'm2' OR text = 'x'", dry_run=True)
+    assert found.pushed == 1
+    assert found.left_out == {"outside of `where`": 4}
+    found = ask.push(asking.workspace, f"{asking.team}-review", where="model = 'm2'", dry_run=True)
+    assert found.pushed == 1
+    with pytest.raises(ExpressionError, match=r"labels.ask.*where: .*no column 'modl'"):
+        ask.push(asking.workspace, f"{asking.team}-review", where="modl = 'm2'", dry_run=True)
+
+
+def test_guidelines_that_are_missing_are_told_before_anything_is_asked(asking):
+    (asking.workspace.folder / "guide.md").unlink()
+    with pytest.raises(LabelError, match=r"guide.md cannot be read"):
+        ask.push(asking.workspace, f"{asking.team}-review", dry_run=True)
+
+
+def test_personal_data_is_out_before_a_card_is_made(asking):
+    shown = json.dumps([[card.fields, card.metadata] for card in dealt(asking).cards])
+    assert "Where is my card? I am " in shown
+    assert "jo@example.com" not in shown
+    assert "secret person" not in shown
+
+
+def test_what_was_pushed_says_so_in_a_notebook_with_all_text_escaped(asking):
+    found = ask.push(asking.workspace, f"{asking.team}-ranks", dry_run=True)
+    shown = replace(found, left_out={"<b>": 1})._repr_html_()
+    assert "&lt;b&gt;" in shown
+    assert "<b>" not in shown
