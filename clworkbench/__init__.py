@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from clworkbench.loop.look import look, losses, selected
     from clworkbench.loop.model import evaluate, train
     from clworkbench.loop.policy import explain_policy
+    from clworkbench.loop.repeated import repeated
     from clworkbench.loop.ship import gate, power, release, rollback
+    from clworkbench.loop.slices import discover
+    from clworkbench.loop.slices import save as save_slice
+    from clworkbench.loop.slices import slices as rates
     from clworkbench.loop.status import status
     from clworkbench.loop.turns import turns
     from clworkbench.signals.drafting import draft_mapping
@@ -39,6 +43,10 @@ _HOMES = {
     "ingest": "loop.capture",
     "draft_mapping": "signals.drafting",
     "choose": "loop.data",
+    "rates": "loop.slices:slices",
+    "discover": "loop.slices",
+    "save_slice": "loop.slices:save",
+    "repeated": "loop.repeated",
     "import_labels": "loop.data",
     "annotators": "loop.annotators",
     "push": "loop.ask",
@@ -77,6 +85,7 @@ __all__ = [
     "build",
     "choose",
     "cycle",
+    "discover",
     "draft_mapping",
     "evaluate",
     "explain_policy",
@@ -93,8 +102,11 @@ __all__ = [
     "power",
     "pull",
     "push",
+    "rates",
     "release",
+    "repeated",
     "rollback",
+    "save_slice",
     "selected",
     "spent",
     "status",

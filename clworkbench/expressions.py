@@ -25,6 +25,17 @@ _ATTRIBUTE = re.compile(_QUOTES + r"|\battributes((?:\.[A-Za-z_][A-Za-z0-9_]*)+)
 _TIMESTAMP = re.compile(_QUOTES + r"|\btimestamp(?=\s*')", re.IGNORECASE)
 _ATTRIBUTE_NAME = re.compile(r"attributes\.[\w .:/@-]+")
 
+_TOKEN = re.compile(_QUOTES + r"|[\w.]+|[<>=!|]+|\S")
+_WORDS = {
+    "and", "or", "not", "in", "is", "null", "like", "ilike", "between", "true", "false", "case", "when", "then", "else",
+    "end", "cast", "as", "timestamp", "date", "interval",
+}  # fmt: skip
+_RESERVED = _WORDS | {
+    "all", "any", "by", "distinct", "except", "exists", "from", "group", "having", "intersect", "join", "limit",
+    "offset", "on", "order", "over", "select", "some", "table", "union", "user", "using", "values", "where", "with",
+}  # fmt: skip
+_REFUSED_IN_TEXT = re.compile(r"-(?=-)|/(?=\*)|\((?=[\s(]*(?:select|from|with|values|table)\b)", re.IGNORECASE)
+
 _ONE_ROW = {"Alias", "BinaryExpr", "Cast", "Column", "Field", "Function", "Literal", "Ternary"}
 _MANY_ROWS = {"Correlation", "DropNulls", "NullCount", "NUnique", "Quantile", "Range", "Rank", "RollingExpr", "Unique"}
 
@@ -69,7 +80,12 @@ def _in_our_words(text: str) -> str:
 
 
 def holds(frame: pl.DataFrame, text: str, *, where: str) -> pl.Series:
-    """In which rows an expression is true; where it is unknown (null), it is not.
+    """In which rows an expression is true; where it is unknown (null), it is not. Arguments and errors as `truth`."""
+    return truth(frame, text, where=where).fill_null(value=False)
+
+
+def truth(frame: pl.DataFrame, text: str, *, where: str) -> pl.Series:
+    """Whether an expression is true in each row, null where that is unknown.
 
     Args:
         frame: the rows it is about.
@@ -87,8 +103,29 @@ def holds(frame: pl.DataFrame, text: str, *, where: str) -> pl.Series:
         raise ExpressionError(f"{where}: {text!r} fails on these rows: {_told(error)}. Mend the expression.") from None
     if found.dtype != pl.Boolean:
         raise ExpressionError(f"{where}: {text!r} gives {found.dtype}, not true or false. Compare it with something.")
-    found = found.fill_null(value=False)
     return found if len(found) == frame.height else pl.repeat(found.item(), frame.height, eager=True).alias("holds")
+
+
+def canonical(text: str) -> str:
+    """An expression with one blank between its words and SQL's own words in small letters, quoted text as it stands."""
+    found = [match[0] for match in _TOKEN.finditer(text)]
+    words = []
+    for token, after in zip(found, [*found[1:], ""], strict=True):
+        own = token.lower() in _WORDS or after == "("
+        words.append("<>" if token == "!=" else token.lower() if own and token[0] not in "'\"`" else token)
+    return " ".join(words)
+
+
+def name_in_sql(column: str) -> str:
+    """A column's name as an expression writes it, quoted where it must be."""
+    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", column) and column not in _RESERVED
+    return column if plain else '"' + column.replace('"', '""') + '"'
+
+
+def text_in_sql(text: str) -> str:
+    """A text as an expression writes it; one that holds what `parse` refuses is put together of two halves."""
+    quoted = "'" + _REFUSED_IN_TEXT.sub(lambda m: f"{m[0]}' || '", text.replace("'", "''")) + "'"
+    return f"({quoted})" if "' || '" in quoted else quoted
 
 
 def attributes(text: str, columns: Collection[str]) -> set[str]:

@@ -10,7 +10,7 @@ from clworkbench.labels.adjudication import GOLD, Adjudicated, adjudicated
 from clworkbench.labels.agreement import SETS
 from clworkbench.labels.agreement import agreement as measure
 from clworkbench.labels.agreement_report import AgreementReport
-from clworkbench.loop.look import slice_of
+from clworkbench.loop.slices import slice_names
 from clworkbench.statistics.agreement import Level
 from clworkbench.workspace import Workspace
 
@@ -39,9 +39,7 @@ def agreement(
     if name is not None:
         labels = _of_set(workspace, labels, name)
     signals = workspace.signals(as_of=as_of).join(labels, on="interaction_id", how="semi")
-    inside: list[pl.Expr] = [pl.lit(None, pl.String)]
-    inside += [pl.when(slice_of(workspace, signals, one)).then(pl.lit(one)) for one in workspace.settings.slices]
-    about = signals.select("interaction_id", slices=pl.concat_list(inside).list.drop_nulls(), n_chars=_chars())
+    about = signals.select("interaction_id", slices=slice_names(workspace, signals), n_chars=_chars())
     beside = labels.join(about, on="interaction_id", how="left", maintain_order="left")
     report = measure(beside, asked_now(workspace, as_of=as_of), experts=expert_keys(workspace), levels=levels)
     return report.with_texts(signals.select("interaction_id", "text", "answer")) if texts else report

@@ -12,6 +12,7 @@ from clworkbench.labels.cards import FEWEST, IMPROVEMENT, TEXTS, Card, alternati
 from clworkbench.labels.questions import compares
 from clworkbench.loop.convert import allowed
 from clworkbench.loop.leaving import door
+from clworkbench.loop.slices import slice_names
 from clworkbench.schemas import MESSAGES
 from clworkbench.settings import QuestionSet
 from clworkbench.training_sets.allowed import Descent, use
@@ -184,7 +185,7 @@ def _cards(
     shown = usable.filter(pl.col("interaction_id").is_in(ids.implode()))
     texts = shown.select("interaction_id", "input", "output", pl.col("improvement").cast(MESSAGES), "tools")
     cleared = door(workspace).clear(texts, ("input", "output", "improvement", "tools"))
-    slices = _slices(workspace, shown.select(pl.exclude("inside")))
+    slices = shown.select("interaction_id", slices=slice_names(workspace, shown.drop("inside", strict=False)))
     return cards(
         asked,
         dealt.join(slices, on="interaction_id", how="left", maintain_order="left"),
@@ -192,13 +193,3 @@ def _cards(
         n_answers=n_answers,
         pseudonyms=workspace.pseudonyms,
     )
-
-
-def _slices(workspace: Workspace, signals: pl.DataFrame) -> pl.DataFrame:
-    """The slices that each signal is in: `interaction_id`, `slices`."""
-    inside = [
-        pl.when(expressions.parse(text, signals.columns).fill_null(value=False)).then(pl.lit(name))
-        for name, text in workspace.settings.slices.items()
-    ]
-    named = pl.concat_list(inside).list.drop_nulls() if inside else pl.lit([], pl.List(pl.String))
-    return signals.select("interaction_id", slices=named)

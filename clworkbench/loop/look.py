@@ -5,16 +5,14 @@ from typing import Literal
 
 import polars as pl
 
-from clworkbench import expressions
 from clworkbench.candidates.chosen import Chosen, chosen
-from clworkbench.errors import SettingsError
 from clworkbench.loop.model import Training
+from clworkbench.loop.slices import declared_as
 from clworkbench.runs.losses import Losses
 from clworkbench.schemas import TimestampUtc
+from clworkbench.slices.keys import keys
 from clworkbench.slices.rates import SliceReport, rates
 from clworkbench.workspace import Workspace
-
-EVERY = {"day": "1d", "week": "1w"}
 
 
 def look(
@@ -42,27 +40,24 @@ def look(
         SettingsError: clw.toml has no such slice.
     """
     found = workspace.signals(as_of=as_of, event_time=event_time)
-    part = pl.lit(value=True) if slice is None else slice_of(workspace, found, slice)
-    dated = found.with_columns(pl.col("started_at").dt.truncate(EVERY[by]).alias(by), inside=part).drop_nulls(by)
-    frame = rates(dated.filter("inside"), by, event=pl.col("outcome"))
-    if slice is not None:
-        frame = frame.join(dated.group_by(by).agg(share=pl.col("inside").mean()), on=by, how="right").sort(by)
-        frame = frame.with_columns(pl.col("n", "pending").fill_null(0))
-    title = f"Signals with a good outcome by {by}" if slice is None else f"{slice}: signals with a good outcome by {by}"
-    return SliceReport(frame, by, title, _releases(found))
+    one = None if slice is None else declared_as(workspace, slice)
+    inside = pl.lit(value=True) if one is None else pl.lit(one.holds(found))
+    dated = found.with_columns(inside=inside).drop_nulls("started_at")
+    frame = rates(dated.filter("inside"), event=pl.col("outcome"), every=by)
+    if one is not None:
+        shares = dated.with_columns(keys(dated, (), every=by)).group_by(by).agg(share=pl.col("inside").mean())
+        frame = frame.join(shares, on=by, how="right").sort(by).with_columns(pl.col("n", "pending").fill_null(0))
+    title = f"Signals with a good outcome by {by}" if one is None else f"{one}: signals with a good outcome by {by}"
+    return SliceReport(frame, (by,), title, _releases(found))
 
 
 def slice_of(workspace: Workspace, signals: pl.DataFrame, name: str) -> pl.Expr:
-    """The expression of one of `[slices]`; null counts as outside.
+    """Which of these signals are in one of `[slices]`, in their order; null counts as outside.
 
     Raises:
         SettingsError: clw.toml has no such slice.
     """
-    known = workspace.settings.slices
-    if name not in known:
-        there = ", ".join(known) or "none"
-        raise SettingsError(f"no slice {name!r} in {workspace.folder / 'clw.toml'}. [slices] has {there}.")
-    return expressions.parse(known[name], signals.columns).fill_null(value=False)
+    return pl.lit(declared_as(workspace, name).holds(signals))
 
 
 def _releases(signals: pl.DataFrame) -> dict[str, datetime]:

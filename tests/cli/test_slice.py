@@ -30,10 +30,29 @@ def test_each_command_answers_with_one_json_object(run):
     assert (found["slices"], found["settled"], found["why"]) == ([], 0, "not enough data: there are no signals here")
 
 
+def test_failures_that_repeat_are_told_with_their_rate_and_no_text_unless_it_is_asked_for(run, tmp_path):
+    def chat(number: int, asked: str, *, good: bool) -> dict[str, object]:
+        messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": "no"}]
+        said = {"name": "thumbs", "score": 1 if good else -1, "at": "2026-03-03T09:00:00Z"}
+        return {"id": f"c{number}", "created": "2026-03-02T09:00:00Z", "messages": messages, "feedback": [said]}
+
+    rows = [chat(n, f"my parcel number {n} never came to my door", good=False) for n in range(3)]
+    rows += [chat(9, "thank you for everything you did", good=True)]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert CliRunner().invoke(clw, ["ingest", str(tmp_path / "chats.jsonl"), "--source", "openai"]).exit_code == 0
+    found = json.loads(run("failures", "--json").stdout)
+    (group,) = found["groups"]
+    assert (found["n"], found["failures"], group["n"], group["failures"]) == (4, 3, 3, 3)
+    assert "text" not in group
+    assert "never came to my door" not in run("failures").stdout
+    assert "never came to my door" in run("failures", "--texts").stdout
+
+
 def test_a_person_reads_words_where_there_is_nothing(run):
     assert "clw slice find" in run("list").stdout
     assert "not enough data" in run("rates", "--by", "app, model", "--every", "day").stdout
     assert "not enough data" in run("find").stdout
+    assert "nothing is settled yet" in run("failures").stdout
 
 
 @pytest.mark.parametrize(

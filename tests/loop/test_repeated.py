@@ -64,6 +64,11 @@ def test_clusters_gather_what_is_said_in_other_words(place: Workspace):
     assert found.grouped_by == "clusters (hashed; 2 asked for)"
 
 
+def test_for_many_texts_hashed_vectors_are_the_default(place: Workspace, monkeypatch):
+    monkeypatch.setattr("clworkbench.loop.repeated.MANY", 2)
+    assert repeated(place, by="clusters").grouped_by.startswith("clusters (hashed; not enough data")
+
+
 def test_a_slice_and_a_moment_narrow_what_is_counted(place: Workspace):
     assert repeated(place, "thanks").frame.is_empty()
     early = repeated(place, as_of=START + timedelta(days=5), event_time=True)

@@ -46,7 +46,7 @@ def test_two_columns_make_slices_together():
 
 def test_a_report_shows_n_and_interval_and_escapes_names():
     signals = SIGNALS.with_columns(pl.col("app").replace({"a": "<script>a</script>"}))
-    report = SliceReport(rates(signals, "app", event=EVENT), "app", "Good <b>answers</b>")
+    report = SliceReport(rates(signals, "app", event=EVENT), ("app",), "Good <b>answers</b>")
     html = report._repr_html_()
     assert "<script>" not in html
     assert "<b>" not in html
@@ -58,7 +58,7 @@ def test_a_report_shows_n_and_interval_and_escapes_names():
 def test_the_figure_draws_what_is_settled_with_its_reach_and_marks_moments():
     day = pl.Series([datetime(2026, 3, d, tzinfo=UTC) for d in (2, 2, 2, 3, 3, 4)])
     frame = rates(SIGNALS.with_columns(day=day), "day", event=EVENT).with_columns(share=pl.lit(0.5))
-    figure = SliceReport(frame, "day", "t", {"new %{x} <i>": datetime(2026, 3, 3, tzinfo=UTC)}).plot()
+    figure = SliceReport(frame, ("day",), "t", {"new %{x} <i>": datetime(2026, 3, 3, tzinfo=UTC)}).plot()
     dots, counts, bars = figure.data
     assert list(dots.y) == [0.5, 1.0]
     assert [at.hour for at in dots.x] == [12, 12]
@@ -66,3 +66,40 @@ def test_the_figure_draws_what_is_settled_with_its_reach_and_marks_moments():
     assert list(counts.text) == ["2", "2"]
     assert list(bars.y) == [0.5, 0.5, 0.5]
     assert "new % {x} &lt;i&gt;" in [note.text for note in figure.layout.annotations]
+
+
+def test_where_all_is_pending_the_report_says_so_in_words():
+    waiting = SIGNALS.with_columns(outcome=pl.lit(None, pl.Boolean))
+    report = SliceReport(rates(waiting, "app", event=EVENT), ("app",), "Good answers")
+    assert report.why == "not enough data: none of 6 outcomes is settled yet"
+    assert report.why in report._repr_html_()
+    assert report.lines() == [
+        "Good answers: not enough data: none of 6 outcomes is settled yet",
+        "app  signals  settled  good             95 %",
+        "a    3        0        not enough data  –",
+        "b    2        0        not enough data  –",
+        "c    1        0        not enough data  –",
+    ]
+    assert "nan" not in report._repr_html_().lower()
+    report.plot()
+
+
+def test_a_long_report_shows_fifty_rows_and_a_figure_forty():
+    many = pl.DataFrame({"app": [f"a{i:02}" for i in range(60)], "outcome": [True] * 60})
+    report = SliceReport(rates(many, "app", event=EVENT), ("app",), "t")
+    assert "a49" in report._repr_html_()
+    assert "a50" not in report._repr_html_()
+    assert "and 10 more rows" in report._repr_html_()
+    assert len(report.plot().data[0].x) == 40
+    assert "(20 more slices not drawn)" in report.plot().layout.title.text
+
+
+def test_over_time_the_six_largest_slices_are_drawn_in_shapes_of_their_own():
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    rows = [(f"app {i}", start, True) for i in range(8) for _ in range(i + 1)]
+    signals = pl.DataFrame(rows, schema=["app", "started_at", "outcome"], orient="row")
+    report = SliceReport(rates(signals, "app", event=EVENT, every="day"), ("day", "app"), "t")
+    lines = report.plot().data
+    assert [line.name for line in lines] == [f"app {i}" for i in (7, 6, 5, 4, 3, 2)]
+    assert len({line.marker.symbol for line in lines}) == 6
+    assert "(2 smaller slices not drawn)" in report.plot().layout.title.text
