@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clworkbench.cli import label_agreement, label_pull, label_push
-from clworkbench.cli.verb import Answer, No, answers, say, workspace_option
+from clworkbench.cli.verb import Answer, InOrder, No, answers, say, workspace_option
 from clworkbench.errors import LabelError
 from clworkbench.labels.place import OF_A_TEAM
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from clworkbench.labels.server.home import Home
 
 
-@click.group()
+@click.group(cls=InOrder)
 def label() -> None:
     """What people say about candidates: in Argilla, or in a file."""
 
 
-@label.command()
+@click.command()
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=6900, show_default=True, help="0 takes any that is free."
 )
@@ -49,7 +49,7 @@ def serve(port: int, workspace: str) -> Answer:
     return found.as_dict(), lines
 
 
-@label.command()
+@click.command()
 @workspace_option
 @answers
 def stop(workspace: str) -> Answer:
@@ -62,7 +62,7 @@ def stop(workspace: str) -> Answer:
     return {"stopped": ended}, ["Argilla's server ended." if ended else "No annotators' server runs here."]
 
 
-@label.command()
+@click.command()
 @workspace_option
 @answers
 def status(workspace: str) -> Answer | No:
@@ -82,7 +82,7 @@ def status(workspace: str) -> Answer | No:
     return standing.as_dict(), standing.lines()
 
 
-@label.command("import")
+@click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--source", default="reviewers", show_default=True, help="Who says so; `gold` measures the others.")
 @workspace_option
@@ -110,6 +110,6 @@ def _home(workspace: str) -> "Home":
     return Home.of(Workspace(workspace).folder)
 
 
-for commands in (label_push, label_pull, label_agreement):
-    for command in commands.COMMANDS:
-        label.add_command(command)
+ASK, BRING, COMPARE = label_push.COMMANDS, label_pull.COMMANDS, label_agreement.COMMANDS
+for command in (serve, status, *ASK, *BRING, *COMPARE, import_file, stop):
+    label.add_command(command)

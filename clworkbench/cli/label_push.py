@@ -100,4 +100,4 @@ def annotator(name: str, team: str | None, workspace: str) -> Answer:
     return told, lines
 
 
-COMMANDS = [push, undo, annotator]
+COMMANDS = [annotator, push, undo]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from clworkbench.cli import audit, budget, data, forget, live, model, policy, records, ship, slice, start
-from clworkbench.cli.verb import in_words
+from clworkbench.cli.verb import InOrder, in_words
 from clworkbench.errors import ClwError
 from clworkbench.files import told_when_full
 
@@ -25,16 +25,7 @@ Exit status: 0 done, or yes; 1 the answer is no; 2 wrong usage or unusable input
 """
 
 
-class Loop(click.Group):
-    """Lists its verbs in the order of the loop."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs as they were added."""
-        del ctx
-        return list(self.commands)
-
-
-@click.group(cls=Loop, help=LOOP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=InOrder, help=LOOP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="clworkbench", prog_name="clw")
 def clw() -> None:
     """The group; its help is `LOOP`."""

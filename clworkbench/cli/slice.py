@@ -4,13 +4,13 @@ from typing import Literal
 
 import click
 
-from clworkbench.cli.verb import Answer, answers, known_at, workspace_option
+from clworkbench.cli.verb import Answer, InOrder, answers, known_at, workspace_option
 from clworkbench.display.text import short
 
 PERIODS = ("hour", "day", "week", "month")
 
 
-@click.group(name="slice")
+@click.group(name="slice", cls=InOrder)
 def slice_group() -> None:
     """Rates by slice, the slices in which the model does worst, and those that clw.toml names."""
 

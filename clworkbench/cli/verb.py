@@ -19,6 +19,15 @@ Answer = tuple[dict[str, object], Sequence[str]]
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
+class InOrder(click.Group):
+    """Lists its commands in the order in which one uses them: as they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands' names."""
+        del ctx
+        return list(self.commands)
+
+
 class Moment(click.ParamType[datetime]):
     """A point in time: ISO 8601, UTC where no zone is given."""
 

@@ -149,12 +149,8 @@ def push(
             return _pushed(asked, deck, argilla.url)
         dataset = argilla.ensure(form(asked, n_answers=deck.n_answers, guidelines=guidelines), asked.team)
         argilla.push(dataset, deck.cards, advance)
-        return _pushed(
-            asked,
-            deck,
-            argilla.url,
-            _note(workspace, dataset, deck.cards, embedded=place.embedded) if deck.cards else None,
-        )
+        noted = _note(workspace, dataset, deck.cards, embedded=place.embedded) if deck.cards else None
+        return _pushed(asked, deck, argilla.url, noted)
 
 
 def _pushed(asked: QuestionSet, deck: Deck, url: str | None = None, batch_id: str | None = None) -> Pushed:
