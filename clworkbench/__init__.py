@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from clworkbench.loop.convert import build
     from clworkbench.loop.cycle import cycle
     from clworkbench.loop.data import choose, freeze_suite, import_labels
+    from clworkbench.loop.drift import drift
+    from clworkbench.loop.explore import explore, find
     from clworkbench.loop.govern import forget, measure_redaction, plan_forget
     from clworkbench.loop.lesson import lesson
     from clworkbench.loop.look import look, losses, selected
@@ -45,8 +47,11 @@ _HOMES = {
     "choose": "loop.data",
     "rates": "loop.slices:slices",
     "discover": "loop.slices",
+    "drift": "loop.drift",
     "save_slice": "loop.slices:save",
     "repeated": "loop.repeated",
+    "explore": "loop.explore",
+    "find": "loop.explore",
     "import_labels": "loop.data",
     "annotators": "loop.annotators",
     "push": "loop.ask",
@@ -87,8 +92,11 @@ __all__ = [
     "cycle",
     "discover",
     "draft_mapping",
+    "drift",
     "evaluate",
     "explain_policy",
+    "explore",
+    "find",
     "forget",
     "freeze_suite",
     "gate",

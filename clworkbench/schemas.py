@@ -115,10 +115,14 @@ CANDIDATES = pl.Schema(
         "priority": pl.Float64(),
         "inclusion_probability": pl.Float64(),
         "as_of": TimestampUtc,
+        "stratum": pl.String(),
         "batch_id": pl.String(),
     }
 )
-"""One row for each signal that one selection found worth a person's attention, with every reason for it."""
+"""One row for each signal that one selection found worth a person's attention, with every reason for it.
+
+`stratum` is the reason that it was drawn for: the first with a share, or `random`.
+"""
 
 LABELS = pl.Schema(
     {
@@ -157,8 +161,10 @@ ASKED = pl.Schema(
 )
 """One row for each time that a question set was put before annotators about a signal, or taken back; the latest counts.
 
-`dataset` is the set's name, `state` is `asked` or `undone`. `options` says what the answers to be compared were, in the
-order shown: the ids of the interactions that gave them, or `improvement`. `gold`: the right answer is known.
+`dataset` is the set's name. `state` is `pushing` from before a record is written until the whole push is, then `asked`,
+or `undone`; a record of an interrupted push may stand, and its answers are read by the `pushing` row. `options` says
+what the answers to be compared were, in the order shown: the ids of the interactions that gave them, or `improvement`.
+`gold`: the right answer is known.
 """
 
 SCORES = pl.Schema(

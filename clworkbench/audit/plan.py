@@ -135,7 +135,7 @@ def plan(workspace: Workspace, asked: Asked) -> Plan:
         left=[
             *_exports(workspace, exports),
             *_others(workspace, gone, made),
-            *out_of_reach(workspace, [*made.cards, *gone.interactions]),
+            *out_of_reach(workspace, [*made.cards, *gone.interactions], gone),
         ],
         exports=exports,
     )

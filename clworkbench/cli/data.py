@@ -139,19 +139,23 @@ def _preview(workspace: "Workspace", path: str, source: str) -> Answer:
 def select(n: int | None, out: Path | None, as_of: datetime | None, event_time: bool, workspace: str) -> Answer:
     """Select the signals that deserve a person's attention, each with its reasons.
 
-    Reasons: failure (negative outcome), human_override (somebody corrected it), low_confidence (lowest by rank),
-    random (so that what nobody thought of is seen too).
+    Reasons, in the order of [candidates] quotas: held_for_review (by the policy), label_conflict, human_override
+    (somebody corrected it), repeated_failure (others that say nearly the same failed too), failure, disagreement
+    (another model answered otherwise), drifted_slice, low_confidence (the lowest tenth), novelty (unlike what was
+    learned), your own in [candidates.reasons], and random, so that what nobody thought of is seen too. What was
+    labelled or drawn before, duplicates, and what is over a user's cap are taken out first. Each signal left is drawn
+    with a known chance, by its first reason. The same selection again names the same signals.
     """
     from clworkbench.loop.data import choose, write_candidates
     from clworkbench.workspace import Workspace
 
     place = Workspace(workspace)
     found = choose(place, n, as_of=as_of, event_time=event_time)
-    lines = [f"{found.frame.height:,} candidates", *(f"  {k:<16} {v:,}" for k, v in found.by_reason.items())]
+    lines = found.lines()
     if out:
         write_candidates(place, found, out)
         lines.append(f"Fill in value (accept or reject) or improvement in {out}, then `clw label import {out}`.")
-    return {"candidates": found.frame.height, "by_reason": found.by_reason, "file": str(out) if out else None}, lines
+    return {**found.as_dict(), "file": str(out) if out else None}, lines
 
 
 @click.command()

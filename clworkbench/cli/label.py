@@ -1,6 +1,5 @@
 """`clw label`: the annotators' server, what is asked there, and what people say."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ import click
 from clworkbench.cli import label_agreement, label_pull, label_push
 from clworkbench.cli.verb import Answer, InOrder, No, answers, say, workspace_option
 from clworkbench.errors import LabelError
-from clworkbench.labels.place import OF_A_TEAM
+from clworkbench.labels.place import Address, team
 
 if TYPE_CHECKING:
     from clworkbench.labels.server.home import Home
@@ -36,9 +35,9 @@ def serve(port: int, workspace: str) -> Answer:
     """
     from clworkbench.labels.server.process import serve as start
 
-    if team := os.environ.get(OF_A_TEAM):
-        lines = [f"ARGILLA_API_URL is set: the server at {team} is used, and none is started here."]
-        return {"url": team, "username": None, "password_file": None, "pid": None}, lines
+    if place := team():
+        lines = [f"ARGILLA_API_URL is set: the server at {place.url} is used, and none is started here."]
+        return {"url": place.url, "username": None, "password_file": None, "pid": None}, lines
     found = start(_home(workspace), port=port, say=say)
     lines = [
         f"Argilla answers at {found.url}",
@@ -56,7 +55,7 @@ def stop(workspace: str) -> Answer:
     """End the annotators' server; what people answered stays."""
     from clworkbench.labels.server.process import stop as end
 
-    if os.environ.get(OF_A_TEAM):
+    if team():
         raise LabelError("ARGILLA_API_URL is set: that server is a team's own, and not ended from here.")
     ended = end(_home(workspace))
     return {"stopped": ended}, ["Argilla's server ended." if ended else "No annotators' server runs here."]
@@ -68,16 +67,18 @@ def stop(workspace: str) -> Answer:
 def status(workspace: str) -> Answer | No:
     """Say where the annotators' server answers, who may log in, and how far the data sets are (1: none runs)."""
     from clworkbench.labels.server.look import look
-    from clworkbench.labels.server.process import running
+    from clworkbench.labels.server.process import port_of, running
 
-    if team := os.environ.get(OF_A_TEAM):
-        standing = look(team, os.environ.get("ARGILLA_API_KEY", ""))
+    if place := team():
+        standing = look(place)
     else:
         home = _home(workspace)
         if (found := running(home)) is None:
             says = "No annotators' server runs here. `clw label serve` starts one."
+            if port_of(home) is not None:
+                says = f"The annotators' server does not answer (log: {home.log}). `clw label stop` ends it."
             return No(({"url": None, "why": says}, [says]))
-        held = look(found.url, home.api_key)
+        held = look(Address(found.url, home.api_key, embedded=True))
         standing = replace(held, since=found.since, pid=found.pid, size_bytes=home.size, log=str(home.log))
     return standing.as_dict(), standing.lines()
 

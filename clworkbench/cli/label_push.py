@@ -64,15 +64,18 @@ def _card_lines(fields: object, metadata: object) -> list[str]:
 def undo(batch: str, answered: bool, workspace: str) -> Answer:
     """Take back the push BATCH: its records leave Argilla, but for those that somebody has answered.
 
-    Labels that were pulled stay. The same `clw label push` asks anew.
+    Labels that were pulled stay. The same `clw label push` asks anew. Best when nobody is answering: what is sent in
+    the very moment in which its record is deleted goes with it.
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.ask import undo as take_back
+    from clworkbench.loop.asked import undo as take_back
     from clworkbench.workspace import Workspace
 
     with progress_bar("undo") as advance:
         found = take_back(Workspace(workspace), batch, answered=answered, advance=advance)
     lines = [f"{found.taken:,} records taken back from {found.dataset}"]
+    if found.gone:
+        lines.append(f"{found.gone:,} did not stand there any more")
     if found.answered:
         lines.append(f"{found.answered:,} stay, because somebody has answered them; --answered takes them as well")
     return found.as_dict(), lines

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from clworkbench.cli import audit, budget, data, forget, live, model, policy, records, ship, slice, start
+from clworkbench.cli import audit, budget, data, drift, forget, live, model, policy, records, ship, slice, start
 from clworkbench.cli.verb import InOrder, in_words
 from clworkbench.errors import ClwError
 from clworkbench.files import told_when_full
@@ -31,7 +31,7 @@ def clw() -> None:
     """The group; its help is `LOOP`."""
 
 
-for verbs in (start, live, slice, data, model, ship, policy, forget, audit, budget, records):
+for verbs in (start, live, slice, drift, data, model, ship, policy, forget, audit, budget, records):
     for verb in verbs.VERBS:
         clw.add_command(verb)
 

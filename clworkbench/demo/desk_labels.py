@@ -1,6 +1,5 @@
 """The desk's labels on their way through the annotators' real server; who answers there is simulated."""
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -8,7 +7,7 @@ from clworkbench.demo.reviewers import Reviewer, review
 from clworkbench.demo.story import Say
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import LabelError
-from clworkbench.labels.place import OF_A_TEAM
+from clworkbench.labels.place import team
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.install import installed
 from clworkbench.labels.server.process import serve, stop
@@ -26,9 +25,9 @@ def make_ready(say: Say) -> None:
     Raises:
         LabelError: a team's server is set, where made-up answers have no business; or it cannot be installed.
     """
-    if os.environ.get(OF_A_TEAM):
+    if team():
         raise LabelError(
-            f"{OF_A_TEAM} is set, and the demo's made-up answers have no business in a team's Argilla.\n"
+            "ARGILLA_API_URL is set, and the demo's made-up answers have no business in a team's Argilla.\n"
             "Unset it for the demo, which then starts a server of its own; or play with --no-argilla."
         )
     installed(say)

@@ -7,6 +7,7 @@ from random import Random
 import msgspec
 
 from clworkbench.display.html import html_table
+from clworkbench.display.text import short
 from clworkbench.errors import LabelError
 from clworkbench.labels.argilla import Argilla, Dataset, address, connect
 from clworkbench.labels.cards import named_in
@@ -151,11 +152,13 @@ def _logged_in(workspace: Workspace, name: str, password: str) -> Rest:
 
     place = address(workspace.folder)
     http = httpx.Client(base_url=place.url, timeout=60.0, trust_env=not place.embedded)
-    answer = http.post("/api/v1/token", data={"username": name, "password": password})
-    if not answer.is_success:
+    try:
+        answer = http.post("/api/v1/token", data={"username": name, "password": password}).raise_for_status()
+        token = msgspec.json.decode(answer.content, type=_Token).access_token
+    except (httpx.HTTPError, msgspec.DecodeError) as error:
         http.close()
-        raise LabelError(f"{place.url}: {name} cannot log in (HTTP {answer.status_code}).")
-    http.headers["Authorization"] = f"Bearer {msgspec.json.decode(answer.content, type=_Token).access_token}"
+        raise LabelError(f"{place.url}: {name} cannot log in ({short(error, 120) or type(error).__name__}).") from None
+    http.headers["Authorization"] = f"Bearer {token}"
     return Rest(http, place.url)
 
 

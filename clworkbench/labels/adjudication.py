@@ -10,11 +10,9 @@ import polars as pl
 from clworkbench.display.html import html_table
 from clworkbench.labels.agreement_report import AgreementReport
 from clworkbench.labels.coded import comparable
+from clworkbench.labels.latest import GOLD
 from clworkbench.schemas import ASKED
 from clworkbench.statistics.intervals import quantile
-
-GOLD = "gold"
-"""The source of labels that say what the right answer is."""
 
 Rule = Literal["majority", "expert", "hold"]
 
@@ -49,8 +47,8 @@ def adjudicated(labels: pl.DataFrame, *, rule: Rule = "majority", experts: Colle
 
     `majority`: the answer given most often; a tie is held back. `expert`: where experts answered, only they count, else
     the majority. `hold`: wherever two answers differ, all are held back. What is known (source `gold`) always decides.
-    Who says the same as what decides counts as well, but not with a correction: there it is only compared whether the
-    model's answer was kept or changed, not the texts. What says nothing comparable (comments) is kept as it is.
+    Who says the same as what decides counts as well, but not with a correction, whose texts are not compared. What says
+    nothing is kept as it is, and outvotes nobody: comments, and corrections left as they were filled in.
 
     Args:
         labels: schema `LABELS`, the latest answer of each annotator; only submitted ones count or dispute.
@@ -58,7 +56,8 @@ def adjudicated(labels: pl.DataFrame, *, rule: Rule = "majority", experts: Colle
         experts: annotators' keys.
     """
     rows = labels.with_row_index("row").with_columns(set=pl.col("source"))
-    said = comparable(rows.filter(pl.col("status") == "submitted"), pl.DataFrame(schema=ASKED))
+    untouched = ((pl.col("question") == "improvement") & pl.col("equals_suggestion")).fill_null(value=False)
+    said = comparable(rows.filter(pl.col("status") == "submitted", ~untouched), pl.DataFrame(schema=ASKED))
     of = ["interaction_id", "question"]
     knows = pl.col("source") == GOLD
     expert = pl.col("annotator_key").is_in(list(experts)).fill_null(value=False) & (rule == "expert")

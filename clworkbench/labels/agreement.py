@@ -7,15 +7,12 @@ from math import isnan, nan
 import numpy as np
 import polars as pl
 
-from clworkbench.labels.adjudication import GOLD
 from clworkbench.labels.agreement_report import AgreementReport
 from clworkbench.labels.coded import KEPT_OR_CHANGED, MANY, Coded, coded, comparable
+from clworkbench.labels.latest import GOLD, SETS
 from clworkbench.statistics.agreement import Alpha, Level, apart, measured
 from clworkbench.statistics.intervals import wilson_bounds
 from clworkbench.statistics.kappa import Weights, kappa
-
-SETS = "argilla/"
-"""What stands before a question set's name in a label's source."""
 
 _ALPHA = {"alpha": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "spread": pl.Float64}
 QUESTIONS = pl.Schema(

@@ -34,6 +34,7 @@ class DataSet(NamedTuple):
         name: the question set's.
         questions: by name.
         active_at: when somebody last answered, changed an answer or took one back.
+        n_answered: how many responses there were, of whatever status.
         state: a hash of `active_at` and of how many answers each annotator gave; another one means news.
     """
 
@@ -41,6 +42,7 @@ class DataSet(NamedTuple):
     name: str
     questions: Mapping[str, Question]
     active_at: datetime
+    n_answered: int
     state: str
 
 
@@ -79,15 +81,6 @@ class _Questions(msgspec.Struct):
     items: list[_Question]
 
 
-class _Progress(msgspec.Struct):
-    users: list[dict[str, object]]
-
-
-class _Page(msgspec.Struct):
-    items: list[dict[str, object]]
-    total: int | None = None
-
-
 class _User(msgspec.Struct):
     id: str
     username: str
@@ -95,6 +88,23 @@ class _User(msgspec.Struct):
 
 class _Users(msgspec.Struct):
     items: list[_User]
+
+
+class _OfUser(msgspec.Struct):
+    """How many responses of a user have each status, in completed records and in others."""
+
+    username: str
+    completed: dict[str, int] = {}
+    pending: dict[str, int] = {}
+
+
+class _Progress(msgspec.Struct):
+    users: list[_OfUser]
+
+
+class _Page(msgspec.Struct):
+    items: list[dict[str, object]]
+    total: int | None = None
 
 
 def data_set(argilla: Rest, name: str, team: str) -> DataSet | None:
@@ -113,17 +123,20 @@ def data_set(argilla: Rest, name: str, team: str) -> DataSet | None:
     there = ready[0]
     asked = argilla.call("GET", f"datasets/{there.id}/questions", _Questions).items
     counts = argilla.call("GET", f"datasets/{there.id}/users/progress", _Progress).users
-    active_at = there.last_activity_at.replace(tzinfo=UTC)
+    at = there.last_activity_at
+    active_at = at if at.tzinfo else at.replace(tzinfo=UTC)
     told = msgspec.json.encode([there.id, active_at, counts], order="deterministic")
+    n_answered = sum(n for each in counts for part in (each.completed, each.pending) for n in part.values())
     questions = {each.name: Question(each.id, each.settings.type, each.required) for each in asked}
-    return DataSet(there.id, name, questions, active_at, hashlib.sha256(told).hexdigest()[:16])
+    return DataSet(there.id, name, questions, active_at, n_answered, hashlib.sha256(told).hexdigest()[:16])
 
 
 def answered(argilla: Rest, found: DataSet, *, whole: bool = False) -> Iterator[tuple[list[Json], int]]:
     """Records with their responses and suggestions: those that somebody answered, or all, each page with the total.
 
     What is answered or deleted meanwhile may move records from one page to another, so that one is missed or told
-    twice; the data set's `state` is another one then.
+    twice; and a search may not find yet what was answered a second ago: the responses told are
+    not `n_answered` then.
 
     Raises:
         LabelError: the server goes away in the middle, or somebody deletes the data set.
@@ -174,14 +187,16 @@ def by_record(argilla: Rest, found: DataSet, ids: Iterable[str]) -> list[Json]:
     return [each for each in records if each.get("dataset_id") == found.id]
 
 
-def usernames(argilla: Rest) -> dict[str, str] | None:
-    """The names of all accounts by Argilla's id; None where the key is no owner's, who alone may ask."""
+def usernames(argilla: Rest) -> tuple[dict[str, str], bool]:
+    """The names of accounts by Argilla's id, and whether these are all: an admin's key tells those of its teams."""
     try:
-        return {user.id: user.username for user in argilla.call("GET", "users", _Users).items}
+        return {user.id: user.username for user in argilla.call("GET", "users", _Users).items}, True
     except Refused as error:
-        if error.status == 403:
-            return None
-        raise
+        if error.status != 403:
+            raise
+    teams = argilla.call("GET", "me/workspaces", _Teams).items
+    members = (user for team in teams for user in argilla.call("GET", f"workspaces/{team.id}/users", _Users).items)
+    return {user.id: user.username for user in members}, False
 
 
 def _records(page: _Page) -> list[Json]:

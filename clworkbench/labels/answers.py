@@ -10,6 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from clworkbench.labels.improvements import BadRow, check_unicode, improvement
+from clworkbench.labels.latest import KEY
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.policy.redaction import redact, redact_text
 from clworkbench.schemas import LABELS
@@ -17,9 +18,6 @@ from clworkbench.schemas import LABELS
 Json = Mapping[str, object]
 
 SUBMITTED, DRAFT, DISCARDED, WITHDRAWN = "submitted", "draft", "discarded", "withdrawn"
-KEY = ("interaction_id", "question", "annotator_key")
-"""Whose answer to what: of the labels of one source with the same key, the latest counts."""
-
 KINDS: Mapping[str, tuple[str, ...]] = {
     "answer": ("label_selection",),
     "rating": ("rating",),
@@ -139,17 +137,17 @@ def _label(record: Json, response: Json, name: str, value: object, ask: Json, re
     status = response.get("status")
     if status not in (SUBMITTED, DRAFT, DISCARDED):
         raise BadRow(f"status {str(status)[:40]!r} is none of submitted, draft, discarded")
-    user_id, said_at = str(response.get("user_id")), _time(response.get("updated_at"))
+    key, said_at = reader.key_of(str(response.get("user_id"))), moment(response.get("updated_at"))
     card = _Card.of(record, ask)
     said = None if value is None else _text(name, value, card)
-    parts = (str(record["external_id"]), name, user_id, said_at.isoformat(), json.dumps([status, said]))
+    parts = (str(record["external_id"]), name, key, said_at.isoformat(), json.dumps([status, said]))
     return {
         "label_id": reader.pseudonyms.id("label", reader.source, *parts),
         "interaction_id": record["external_id"],
         "question": name,
         "value": None if name == "improvement" else said,
         "improvement": improvement(said) if name == "improvement" else None,
-        "annotator_key": reader.key_of(user_id),
+        "annotator_key": key,
         "status": status,
         "at": reader.at or said_at,
         "source": reader.source,
@@ -253,8 +251,12 @@ def _option(name: str, stands_for: Sequence[str]) -> str:
     return stands_for[int(number) - 1]
 
 
-def _time(said: object) -> datetime:
-    """A time as Argilla writes it: UTC, which it does not say."""
+def moment(said: object) -> datetime:
+    """A time as Argilla writes it: UTC, which most versions do not say.
+
+    Raises:
+        BadRow: it is none.
+    """
     try:
         at = datetime.fromisoformat(str(said))
     except ValueError:

@@ -1,20 +1,26 @@
 """Argilla: whether it is one that we can speak with, its teams, and the data sets that stand there."""
 
 import re
+import time
 
 import msgspec
 
 from clworkbench.display.text import short
 from clworkbench.errors import LabelError
 from clworkbench.labels.place import Address, address
-from clworkbench.labels.questions import FieldThere, Form, QuestionThere, differences
+from clworkbench.labels.questions import FieldThere, Form, QuestionThere, differences, strange
 from clworkbench.labels.records import Dataset, Records
-from clworkbench.labels.rest import Refused, bare
+from clworkbench.labels.rest import Refused
 
 __all__ = ["Address", "Argilla", "Dataset", "address", "connect"]
 
 OLDEST, NEXT = (2, 4), (3, 0)
 """Versions of Argilla that this speaks with: chat fields came with 2.4."""
+
+LEFT_S = 10.0
+"""A half-made data set to which nothing is added for so long was left by a push that was killed."""
+
+LOOK_S = 0.5
 
 
 def connect(place: Address) -> "Argilla":
@@ -26,16 +32,14 @@ def connect(place: Address) -> "Argilla":
     """
     import httpx
 
-    try:
-        http = httpx.Client(
-            base_url=place.url,
-            headers={"X-Argilla-Api-Key": place.api_key},
-            timeout=httpx.Timeout(120.0, connect=10.0),
-            trust_env=not place.embedded,
-        )
-    except UnicodeEncodeError:
-        raise LabelError("ARGILLA_API_KEY holds other characters than a key has. Copy it again.") from None
-    found = Argilla(http, bare(place.url))
+    http = httpx.Client(
+        base_url=place.url,
+        auth=place.login,
+        headers={"X-Argilla-Api-Key": place.api_key},
+        timeout=httpx.Timeout(120.0, connect=10.0),
+        trust_env=not place.embedded,
+    )
+    found = Argilla(http, place.url)
     try:
         found.introduce()
     except BaseException:
@@ -167,8 +171,7 @@ class Argilla(Records):
         return None
 
     def _dataset(self, there: _DatasetThere, team: str) -> Dataset:
-        questions = self.call("GET", f"datasets/{there.id}/questions", _Questions).items
-        fields = self.call("GET", f"datasets/{there.id}/fields", _Fields).items
+        fields, questions = self._parts(there)
         return Dataset(
             id=there.id,
             name=there.name,
@@ -186,16 +189,12 @@ class Argilla(Records):
         Guidelines and overlap are brought up to date. Questions and fields cannot be changed once people may answer.
 
         Raises:
-            LabelError: a data set of this name asks something else; says what, and the way out.
+            LabelError: a data set of this name asks something else, or is somebody's who has not published it yet; says
+                what, and the way out.
         """
-        there = self._there(form.name, team)
-        if there is not None and there.status != "ready":  # a push that was killed left it half made
-            self.call("DELETE", f"datasets/{there.id}", type(None))
-            there = None
-        if there is None:
+        if (there := self._published(form, team)) is None:
             return self._make(form, team)
-        questions = self.call("GET", f"datasets/{there.id}/questions", _Questions).items
-        fields = self.call("GET", f"datasets/{there.id}/fields", _Fields).items
+        fields, questions = self._parts(there)
         if differs := differences(form, fields, questions):
             raise LabelError(
                 f"{self.url}: the data set {form.name!r} of {team} asks something else than clw.toml:\n"
@@ -204,6 +203,33 @@ class Argilla(Records):
                 f"([labels.ask.{form.name}-2]), or take back what clw.toml says."
             )
         return self._dataset(self._up_to_date(form, there), team)
+
+    def _parts(self, there: _DatasetThere) -> tuple[list[FieldThere], list[QuestionThere]]:
+        fields = self.call("GET", f"datasets/{there.id}/fields", _Fields).items
+        return fields, self.call("GET", f"datasets/{there.id}/questions", _Questions).items
+
+    def _published(self, form: Form, team: str) -> _DatasetThere | None:
+        """The published data set of this name, None where there is none.
+
+        One that is half made is waited for, as another push may be at it, and deleted where a killed push left it.
+        """
+        seen, since = None, time.monotonic()
+        while (there := self._there(form.name, team)) is not None and there.status != "ready":
+            fields, questions = self._parts(there)
+            about = there.guidelines is not None and there.guidelines != form.guidelines
+            if other := [*strange(form, fields, questions), *(["its guidelines are others"] if about else [])]:
+                raise LabelError(
+                    f"{self.url}: a data set {form.name!r} of {team} is there that nobody has published, and it is not "
+                    f"what clw.toml describes ({other[0]}).\nPublish or delete it there, if it is yours; or give the "
+                    f"set a name of its own ([labels.ask.{form.name}-2])."
+                )
+            if seen != (seen := (there.id, len(fields), len(questions))):
+                since = time.monotonic()
+            elif time.monotonic() - since > LEFT_S:
+                self.call("DELETE", f"datasets/{there.id}", type(None))
+                return None
+            time.sleep(LOOK_S)
+        return there
 
     def _up_to_date(self, form: Form, there: _DatasetThere) -> _DatasetThere:
         if (there.guidelines or None) != form.guidelines:
@@ -223,13 +249,19 @@ class Argilla(Records):
 
     def _make(self, form: Form, team: str) -> Dataset:
         """Makes a data set, and takes it back where a part of it is refused."""
-        body = {"name": form.name, "workspace_id": self.make_team(team), "allow_extra_metadata": False}
-        made = self.call(
-            "POST",
-            "datasets",
-            _DatasetThere,
-            json={**body, "guidelines": form.guidelines, "distribution": form.distribution},
-        )
+        body = {
+            "name": form.name,
+            "workspace_id": self.make_team(team),
+            "allow_extra_metadata": False,
+            "guidelines": form.guidelines,
+            "distribution": form.distribution,
+        }
+        try:
+            made = self.call("POST", "datasets", _DatasetThere, json=body)
+        except Refused as error:
+            if error.status == 409 and self._there(form.name, team):  # another push began it meanwhile
+                return self.ensure(form, team)
+            raise
         try:
             for part, rows in (
                 ("fields", form.fields),

@@ -10,14 +10,16 @@ import polars as pl
 
 from clworkbench.errors import LabelError
 from clworkbench.labels.argilla import Argilla
+from clworkbench.labels.latest import GOLD
 from clworkbench.labels.questions import QUESTIONS
 from clworkbench.labels.rest import Refused
-from clworkbench.labels.server.home import read_secret, write_secret
+from clworkbench.labels.server.held import held
+from clworkbench.labels.server.home import Home, write_secret
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.settings import QuestionSet
 
-GOLD = "gold"
-"""The source of labels that are known to be right."""
+LOCKED_S = 60.0
+"""How long to wait for another process that makes an account."""
 
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,79}")
 
@@ -125,15 +127,10 @@ def annotator(argilla: Argilla, name: str, team: str, passwords: Path) -> Annota
             f"{name!r} cannot be a username: letters, digits and . _ - + @ only, a letter or digit first, at most 80."
         )
     try:
-        known = argilla.accounts().get(name)
         team_id = argilla.make_team(team)
-        password = file = None
-        if known is None:
-            passwords.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = passwords / name
-            write_secret(file, secrets.token_urlsafe(12))
-            password = read_secret(file)
-        user_id = known or argilla.add_annotator(name, str(password))
+        Home(passwords.parent).make_folder()
+        with held(passwords.parent / "annotators.lock", wait_s=LOCKED_S):
+            user_id, password, file = _account(argilla, name, passwords)
         joined = argilla.join(user_id, team_id)
     except Refused as error:
         if error.status != 403:
@@ -142,4 +139,20 @@ def annotator(argilla: Argilla, name: str, team: str, passwords: Path) -> Annota
             f"{argilla.url}: {argilla.username} ({argilla.role}) may not make accounts; only an owner may.\n"
             "Set ARGILLA_API_KEY to an owner's key."
         ) from None
-    return Annotator(name, team, known is None, joined, password, file)
+    return Annotator(name, team, password is not None, joined, password, file)
+
+
+def _account(argilla: Argilla, name: str, passwords: Path) -> tuple[str, str | None, Path | None]:
+    """The id of an account; where it is new, its password, and the file that holds it."""
+    if known := argilla.accounts().get(name):
+        return known, None, None
+    passwords.mkdir(exist_ok=True, mode=0o700)
+    file, password = passwords / name, secrets.token_urlsafe(12)
+    write_secret(file, password)
+    try:
+        return argilla.add_annotator(name, password), password, file
+    except Refused as error:
+        file.unlink()  # it opens nothing
+        if error.status == 409 and (known := argilla.accounts().get(name)):  # made meanwhile, on another machine
+            return known, None, None
+        raise

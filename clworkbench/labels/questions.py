@@ -1,7 +1,7 @@
 """What a question set looks like in Argilla: fields, questions and metadata of one data set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -191,6 +191,17 @@ def differences(wanted: Form, fields: Sequence[FieldThere], questions: Sequence[
         *_differing("field", wanted.fields, {each.name: each for each in fields}),
         *_differing("question", wanted.questions, {each.name: each for each in questions}),
     ]
+
+
+def strange(wanted: Form, fields: Sequence[FieldThere], questions: Sequence[QuestionThere]) -> list[str]:
+    """What a half-made data set has otherwise than the form, in words; empty where it may be a part of it."""
+    shown, asked = {each.name for each in fields}, {each.name for each in questions}
+    part = replace(
+        wanted,
+        fields=tuple(each for each in wanted.fields if each["name"] in shown),
+        questions=tuple(each for each in wanted.questions if each["name"] in asked),
+    )
+    return differences(part, fields, questions)
 
 
 def _differing(

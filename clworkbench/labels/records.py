@@ -59,6 +59,7 @@ class RecordThere(msgspec.Struct):
     id: str
     external_id: str | None
     responses: list[Answered] = []
+    fields: dict[str, object] = {}
 
 
 class _Found(msgspec.Struct):

@@ -115,7 +115,11 @@ class Rest:
         raise AssertionError("a last try returns or raises")
 
     def _unreachable(self, error: "httpx.RequestError", *, heard: bool) -> str:
-        said = short(error, 120) or type(error).__name__
+        import httpx
+
+        # What httpx says of a request that it could not write quotes the headers, and so the key.
+        quotes = isinstance(error, httpx.LocalProtocolError)
+        said = (not quotes and short(error, 120)) or type(error).__name__
         if not heard:
             return (
                 f"{self.url}: nobody answers there ({said}).\n"
@@ -147,7 +151,7 @@ class Rest:
                     "Its log tells why (`clw label status` says where). Run the same command again afterwards."
                 )
             case status if 300 <= status < 400:
-                to = short(bare(response.headers.get("location", "elsewhere")).split("?")[0], 80)
+                to = short(bare(response.headers.get("location", "elsewhere").split("?")[0]), 80)
                 return f"{self.url}: it sends on to {to}.\nSet ARGILLA_API_URL to the address that it sends to."
             case status:
                 where = re.sub(r"[0-9a-f-]{36}", "…", path)
@@ -155,8 +159,8 @@ class Rest:
 
 
 def bare(url: str) -> str:
-    """An address without the user and password that it may hold."""
-    return re.sub(r"^(\w+://)?[^/@]*@", r"\1", url)
+    """An address without the user and password that it may hold, whatever is in them."""
+    return re.sub(r"^(\w+://)?.*@", r"\1", url, flags=re.DOTALL)
 
 
 def _said(response: "httpx.Response") -> str | None:

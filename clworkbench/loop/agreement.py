@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from html import unescape
 
 import polars as pl
 
 from clworkbench.errors import LabelError
-from clworkbench.labels.adjudication import GOLD, Adjudicated, adjudicated
-from clworkbench.labels.agreement import SETS
+from clworkbench.labels import conversation
+from clworkbench.labels.adjudication import Adjudicated, adjudicated
 from clworkbench.labels.agreement import agreement as measure
 from clworkbench.labels.agreement_report import AgreementReport
+from clworkbench.labels.latest import GOLD, SETS, latest
+from clworkbench.labels.literal import TEXT, beginning
+from clworkbench.loop.leaving import door
 from clworkbench.loop.slices import slice_names
 from clworkbench.statistics.agreement import Level
 from clworkbench.workspace import Workspace
@@ -35,20 +39,17 @@ def agreement(
     Raises:
         LabelError: there is no such set, and no labels of such a source.
     """
-    labels = _latest(workspace.read("labels", as_of=as_of), as_of)
+    labels = latest(workspace.read("labels", as_of=as_of), by=as_of)  # said twice, in two sets, is compared in both
     if name is not None:
         labels = _of_set(workspace, labels, name)
     signals = workspace.signals(as_of=as_of).join(labels, on="interaction_id", how="semi")
-    about = signals.select("interaction_id", slices=slice_names(workspace, signals), n_chars=_chars())
+    about = signals.select("interaction_id", slices=slice_names(workspace, signals))
+    marked = labels.filter(pl.col("question") == "spans").select("interaction_id")
+    lengths = _n_chars(workspace, signals.join(marked, on="interaction_id", how="semi"))
+    about = about.join(lengths, on="interaction_id", how="left")
     beside = labels.join(about, on="interaction_id", how="left", maintain_order="left")
-    report = measure(beside, asked_now(workspace, as_of=as_of), experts=expert_keys(workspace), levels=levels)
+    report = measure(beside, workspace.asked(as_of=as_of), experts=expert_keys(workspace), levels=levels)
     return report.with_texts(signals.select("interaction_id", "text", "answer")) if texts else report
-
-
-def asked_now(workspace: Workspace, *, as_of: datetime | None = None) -> pl.DataFrame:
-    """What annotators were asked, the latest state of each question about each signal."""
-    rows = workspace.read("asked", as_of=as_of).sort("seq", maintain_order=True)
-    return rows.unique("ask_id", keep="last", maintain_order=True)
 
 
 def expert_keys(workspace: Workspace) -> list[str]:
@@ -69,14 +70,6 @@ def decided(workspace: Workspace, *, as_of: datetime | None = None, event_time: 
     return adjudicated(labels, rule="expert", experts=expert_keys(workspace))
 
 
-def _latest(answers: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
-    """Each annotator's latest answer to each question in each set: what somebody says twice is compared in both."""
-    if as_of is not None:
-        answers = answers.filter(pl.col("at").is_null() | (pl.col("at") <= as_of))
-    one = ["interaction_id", "question", "annotator_key", "source"]
-    return answers.sort("at", "seq", nulls_last=False).unique(one, keep="last", maintain_order=True)
-
-
 def _of_set(workspace: Workspace, labels: pl.DataFrame, name: str) -> pl.DataFrame:
     """The labels of one question set or source, and the known answers.
 
@@ -91,6 +84,11 @@ def _of_set(workspace: Workspace, labels: pl.DataFrame, name: str) -> pl.DataFra
     return labels.filter(pl.col("source").is_in((*sources, GOLD)))
 
 
-def _chars() -> pl.Expr:
-    """How long the text is in which spans are marked."""
-    return pl.col("answer").str.len_chars().cast(pl.Int64)
+def _n_chars(workspace: Workspace, signals: pl.DataFrame) -> pl.DataFrame:
+    """How long the text is in which spans are marked, `n_chars`: the answer as a card shows it."""
+    cleared = door(workspace).clear(signals.select("interaction_id", "output"), ("output",))
+    lengths = [
+        (own, len(unescape(beginning(conversation.answer(output), TEXT, own) or conversation.NO_TEXT)))
+        for own, output in cleared.iter_rows()
+    ]
+    return pl.DataFrame(lengths, schema={"interaction_id": pl.String, "n_chars": pl.Int64}, orient="row")

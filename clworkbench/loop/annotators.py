@@ -1,6 +1,5 @@
 """Where annotators answer, and how far they are: the workspace's own server, or a team's."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ import polars as pl
 from clworkbench.display.figures import parts_figure
 from clworkbench.display.html import html_table
 from clworkbench.errors import LabelError
-from clworkbench.labels.place import OF_A_TEAM, address
+from clworkbench.labels.place import address, team
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.look import Standing, look
 from clworkbench.labels.server.process import running, serve
@@ -73,7 +72,7 @@ def annotators(workspace: Workspace, *, start: bool = False) -> Annotators:
         LabelError: none runs and none is to be started, or it cannot be reached.
     """
     home = Home.of(workspace.folder)
-    own = not os.environ.get(OF_A_TEAM)
+    own = team() is None
     if own and start:
         serve(home, port=0)
     elif own and running(home) is None:
@@ -82,4 +81,4 @@ def annotators(workspace: Workspace, *, start: bool = False) -> Annotators:
             "`clw.annotators(workspace, start=True)` starts one, or `clw label serve` in a terminal."
         )
     place = address(workspace.folder)
-    return Annotators(look(place.url, place.api_key), home.password_file if place.embedded else None)
+    return Annotators(look(place), home.password_file if place.embedded else None)

@@ -126,9 +126,9 @@ def build(
 
 
 def disputed(verdict: Adjudicated) -> list[str]:
-    """The signals of which nobody can say what the right answer is: other questions' disputes leave that open."""
-    judging = pl.col("question").is_in(["answer", "improvement"])
-    return verdict.disputed.filter(judging)["interaction_id"].unique().sort().to_list()
+    """The signals of which nobody can say whether the answer is right: other questions' disputes leave that open."""
+    held = verdict.disputed.filter(pl.col("question") == "answer")
+    return held["interaction_id"].unique().sort().to_list()
 
 
 def _config(workspace: Workspace, rules: SftRules, condition: str | None) -> dict[str, object]:

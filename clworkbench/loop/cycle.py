@@ -82,7 +82,8 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
             turn.waits_for = "signals: declare [sources] with `paths` in clw.toml, or `clw ingest PATH --source NAME`"
             return turn
         selection = data.choose(workspace, as_of=as_of, event_time=event_time)
-        tell("select", f"{selection.frame.height:,} candidates: {_counts(selection.by_reason)}")
+        drawn = {reason: n for reason, n in selection.by_reason.items() if n}
+        tell("select", f"{selection.frame.height:,} candidates: {_counts(drawn)}")
         try:
             if wanted := _labels(workspace, selection, tell):
                 turn.waits_for = wanted
@@ -123,12 +124,15 @@ def _labels(workspace: Workspace, selection: Selection, tell: Say) -> str | None
         tell("labels", f"{path.name}: {found['new']} new, {found['known']} known, {found['rejected']} left out")
     if said := bring_answers(workspace):
         tell("labels", said)
-    chosen = selection.frame["interaction_id"]
-    if not settings.wanted or chosen.is_empty() or _unlearned_labels(workspace):
+    chosen, waiting = selection.frame["interaction_id"], selection.taken_out.get("drawn_before", 0)
+    if not settings.wanted or not (len(chosen) or waiting) or _unlearned_labels(workspace):
         return None
     if path is None and (asked := ask_in_argilla(workspace)):
         return asked
     filled = path or workspace.folder / "labels.csv"
+    if chosen.is_empty():
+        sheets = workspace.folder / "to-label-*.csv"
+        return f"labels: {waiting} candidates of earlier selections wait for one; fill in {sheets} and save as {filled}"
     blank = filled.with_name(f"to-label-{stable_id(chosen.sort().to_list())[:8]}.csv")
     if not blank.exists():
         data.write_candidates(workspace, selection, blank)

@@ -8,54 +8,83 @@ from pathlib import Path
 import polars as pl
 
 from clworkbench.audit.budget import allow
-from clworkbench.candidates.select import DEFAULT, Selection, select
+from clworkbench.candidates.reasons import reasons_of
+from clworkbench.candidates.select import Selection, select
 from clworkbench.errors import ArtefactError
 from clworkbench.evals.suites import read_suite
 from clworkbench.files import write_atomically
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
-from clworkbench.loop.convert import allowed
+from clworkbench.loop.evidence import drawn_before, evidence, known, last_training_set
 from clworkbench.loop.leaving import door
 from clworkbench.policy.redaction import redact
 from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS
-from clworkbench.training_sets.allowed import Descent, held, use
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import now
 from clworkbench.workspace.folder import stable_id
 
 WAIT_S = 600.0
 
-DONE = ("submitted", "discarded")
-"""States of an answer after which nobody needs to be asked the same again."""
-
 
 def choose(
-    workspace: Workspace, n: int | None = None, *, as_of: datetime | None = None, event_time: bool = False
+    workspace: Workspace,
+    n: int | None = None,
+    *,
+    as_of: datetime | None = None,
+    event_time: bool = False,
+    beside: pl.DataFrame | None = None,
 ) -> Selection:
     """Selects the signals that deserve a person's attention and keeps them as candidates, with their reasons.
 
-    What a person has labelled already is not chosen again; a draft, and what was withdrawn, is no label yet.
+    What was labelled, or drawn by an earlier selection, is not drawn again; where an answer was withdrawn, or where
+    answers differ, it may be. Where nothing changed since a selection of as many, it is the same one.
+
+    Args:
+        workspace: whose signals.
+        n: how many; `[candidates] n` when None.
+        as_of: only what was known by then; all when None.
+        event_time: goes by the events' dates, not by when they were committed.
+        beside: more columns by `interaction_id` that reasons may name, e.g. `drifted_slice` (Boolean).
+
+    Raises:
+        SettingsError: `[candidates]` makes no sense.
+        ExpressionError: a reason cannot be read, or names what is not there.
     """
     settings = workspace.settings.candidates
-    known_at = as_of or now()
+    reasons, quotas = reasons_of(settings.reasons, settings.quotas)
+    known_at, n = as_of or now(), settings.n if n is None else n
     with workspace.lease("select", "select", wait_s=WAIT_S):
         workspace.sweep("select")
-        usable = Descent(workspace.signals(as_of=as_of, event_time=event_time))
-        policy = allowed(workspace, as_of=as_of, event_time=event_time)
-        use(usable, policy, workspace.pseudonyms)
-        labels = workspace.labels(as_of=as_of, event_time=event_time).filter(pl.col("status").is_in(DONE))
-        open_ones = usable.rows.with_columns(held_for_review=held(policy)).join(
-            labels, on="interaction_id", how="anti", maintain_order="left"
+        found = known(workspace, as_of=as_of, event_time=event_time, beside=beside)
+        inputs = found.inputs(workspace, n)
+        same = next((b for b in workspace.catalog.batches(kind="select") if b.detail.get("inputs") == inputs), None)
+        until = datetime.fromisoformat(str(same.detail["as_of"])) if same else known_at
+        drawn, turn = drawn_before(workspace, found, until)
+        learned = last_training_set(workspace, same.detail.get("learned") if same else None)
+        rows = evidence(workspace, found.rows.with_columns(drawn), reasons, quotas, learned)
+        selection = select(
+            rows, n=n, pseudonyms=workspace.pseudonyms, as_of=known_at, quotas=quotas, reasons=reasons,
+            per_user=settings.per_user, duplicates=settings.duplicates, turn=turn,
+        )  # fmt: skip
+        if "drawn" in rows.columns:
+            selection = _weighed_by_sample(selection, rows)
+        selection = replace(
+            selection,
+            n_signals=found.n_signals,
+            taken_out=found.dropped | selection.taken_out,
+            labelled=_with_labels(selection.labelled, found.labels),
         )
-        n = settings.n if n is None else n
-        quotas = settings.quotas or DEFAULT
-        selection = select(open_ones, n=n, pseudonyms=workspace.pseudonyms, as_of=known_at, quotas=quotas)
-        if "drawn" in open_ones.columns:
-            selection = _weighed_by_sample(selection, open_ones)
         batch_id = stable_id("select", selection.frame["candidate_id"].sort().to_list())
-        if not workspace.catalog.is_committed(batch_id):
-            detail = {"as_of": known_at.isoformat(), "by_reason": selection.by_reason}
+        if selection.frame.height and not workspace.catalog.is_committed(batch_id):
+            how: dict[str, object] = {"as_of": known_at.isoformat(), "by_reason": selection.by_reason}
+            detail = how | {"inputs": inputs, "learned": learned, "taken_out": selection.taken_out}
             workspace.write_batch(batch_id, "select", {"candidates": selection.frame}, detail=detail)
     return selection
+
+
+def _with_labels(labelled: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """What was said of those that need no label: one row for each answer."""
+    said = labels.filter(pl.col("status") == "submitted").select("interaction_id", "question", "value")
+    return labelled.join(said, left_on="label_of", right_on="interaction_id", how="left", maintain_order="left")
 
 
 def _weighed_by_sample(selection: Selection, sampled: pl.DataFrame) -> Selection:
@@ -121,12 +150,15 @@ def import_labels(workspace: Workspace, path: str | Path, *, source: str = "revi
 def keep_labels(
     workspace: Workspace, batch_id: str, labels: pl.DataFrame, *, source: str, detail: Mapping[str, object]
 ) -> pl.DataFrame:
-    """Commits labels as one batch, and spends `usd_per_label` for each new one that counts; returns the new ones."""
-    written = workspace.write_batch(batch_id, "labels", {"labels": labels}, source=source, detail=detail)["labels"]
-    n = written.filter(pl.col("status") == "submitted").height
-    if price := workspace.settings.budget.usd_per_label * n:
-        workspace.catalog.spend("label", batch_id, 0.0, price)
-    return written
+    """Commits labels as one batch with what its new ones cost (`usd_per_label` each, if they count); returns those."""
+    price = workspace.settings.budget.usd_per_label
+
+    def settle(fresh: Mapping[str, pl.DataFrame]) -> None:
+        if usd := price * fresh["labels"].filter(pl.col("status") == "submitted").height:
+            workspace.catalog.spend("label", batch_id, 0.0, usd)
+
+    brought = workspace.write_batch(batch_id, "labels", {"labels": labels}, source=source, detail=detail, settle=settle)
+    return brought["labels"]
 
 
 def freeze_suite(workspace: Workspace, name: str, path: str | Path) -> dict[str, object]:

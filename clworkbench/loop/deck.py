@@ -1,7 +1,8 @@
 """The deck: which candidates are asked about next, and their cards, cleared of what must not leave."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import polars as pl
 
@@ -9,7 +10,9 @@ from clworkbench import expressions
 from clworkbench.errors import LabelError
 from clworkbench.labels.assignment import gold_signals, mixed
 from clworkbench.labels.cards import FEWEST, IMPROVEMENT, TEXTS, Card, alternatives, cards, usual_number
+from clworkbench.labels.latest import SETS
 from clworkbench.labels.questions import compares
+from clworkbench.labels.records import RecordThere
 from clworkbench.loop.convert import allowed
 from clworkbench.loop.leaving import door
 from clworkbench.loop.slices import slice_names
@@ -26,6 +29,7 @@ NO_CANDIDATES = (
 
 NOT_ALLOWED, OUTSIDE = "kept out by the policy, or forgotten", "outside of `where`"
 SAME = "answers are the same without personal data"
+OTHER = "stands in Argilla already, and shows other answers"
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,36 @@ class Deck:
         known: how many of the wanted candidates were asked about before.
         left_out: how many are not asked about, by the reason.
         n_answers: how many answers stand beside each other; 0 where none do.
+        begun: of signals whose push was interrupted, the options that it noted.
+        standing: signals whose record stands already, as an interrupted push wrote it.
     """
 
     cards: list[Card]
     known: int
     left_out: dict[str, int]
     n_answers: int
+    begun: Mapping[str, tuple[str, ...]]
+    standing: frozenset[str] = frozenset()
+
+    def beside(self, records: Iterable[RecordThere]) -> "Deck":
+        """The deck without the cards whose record stands and shows other answers than the card.
+
+        A record that stands is never written again: what its answers stood for when somebody gave them stays.
+        """
+        cards, same, other = {card.interaction_id: card for card in self.cards}, set[str](), set[str]()
+        for record in records:
+            card = cards[str(record.external_id)]
+            (same if self._shows(record, card) else other).add(card.interaction_id)
+        kept = [card for card in self.cards if card.interaction_id not in other]
+        left_out = self.left_out | ({OTHER: len(other)} if other else {})
+        return replace(self, cards=kept, left_out=left_out, standing=frozenset(same))
+
+    def _shows(self, record: RecordThere, card: Card) -> bool:
+        """Whether a record that stands shows the card's answers: as its push noted, else by the texts themselves."""
+        if (noted := self.begun.get(card.interaction_id)) is not None:
+            return noted == card.options
+        answers = {name: text for name, text in card.fields.items() if name.startswith("answer")}
+        return all(record.fields.get(name) == text for name, text in answers.items())
 
 
 def deal(
@@ -68,21 +96,52 @@ def deal(
         LabelError: nothing was selected, or one of `ids` is no signal.
     """
     usable = _usable(workspace, asked)
-    labels = workspace.labels()
-    known = _known(workspace, asked, labels, stands=stands)
-    pool = _candidates(workspace, known, labels, whole=n is not None) if ids is None else _named(ids, usable)
-    fresh = pool.join(known, on="interaction_id", how="anti", maintain_order="left")
-    gold = pool.clear() if ids is not None else _gold(asked, labels, known)
-    options = _options(asked, pl.concat([fresh, gold]), usable)
-    if compares(asked) and n_answers is None:
-        n_answers = usual_number(options.join(fresh, on="interaction_id", how="semi")["options"])
-    way = _askable(fresh, usable, options, n_answers or 0)
-    known_answers = _askable(gold, usable, options, n_answers or 0).rows
-    most = n if n is not None else way.rows.height + known_answers.height
-    dealt = mixed(asked, way.rows, known_answers, most, workspace.pseudonyms)
-    made = _cards(workspace, asked, dealt, usable, n_answers or 0)
+    wanted = _wanted(workspace, asked, usable, ids, whole=n is not None, stands=stands)
+    options, n_answers = _options(asked, wanted, usable, n_answers)
+    way = _askable(wanted.fresh, usable, options, n_answers)
+    gold = _askable(wanted.gold, usable, options, n_answers).rows
+    most = n if n is not None else way.rows.height + gold.height
+    dealt = mixed(asked, way.rows, gold, most, workspace.pseudonyms)
+    made = _cards(workspace, asked, dealt, usable, n_answers)
     left_out = way.dropped | {SAME: dealt.height - len(made)}
-    return Deck(made, pool.height - fresh.height, {why: lost for why, lost in left_out.items() if lost}, n_answers or 0)
+    begun = wanted.noted.filter(pl.col("state") == "pushing").select("interaction_id", "options")
+    return Deck(
+        cards=made,
+        known=wanted.known,
+        left_out={why: lost for why, lost in left_out.items() if lost},
+        n_answers=n_answers,
+        begun={own: tuple(options) for own, options in begun.iter_rows()},
+    )
+
+
+class _Wanted(NamedTuple):
+    """Whom to ask about: candidates (`fresh`) and known answers, how many were asked before, and what was noted."""
+
+    fresh: pl.DataFrame
+    gold: pl.DataFrame
+    known: int
+    noted: pl.DataFrame
+
+
+def _wanted(
+    workspace: Workspace,
+    asked: QuestionSet,
+    usable: pl.DataFrame,
+    ids: Sequence[str] | None,
+    *,
+    whole: bool,
+    stands: bool,
+) -> _Wanted:
+    labels, noted = workspace.labels(), workspace.asked(asked.name).filter(pl.col("state") != "undone")
+    known = _known(workspace, asked, noted, stands=stands)
+    gold = _gold(asked, labels, known)
+    if ids is None:
+        begun = noted.filter(pl.col("state") == "pushing")
+        pool = _candidates(workspace, known, labels, begun, whole=whole)
+    else:
+        pool, gold = _named(ids, usable), gold.clear()
+    fresh = pool.join(known, on="interaction_id", how="anti", maintain_order="left")
+    return _Wanted(fresh, gold, pool.height - fresh.height, noted)
 
 
 def _usable(workspace: Workspace, asked: QuestionSet) -> pl.DataFrame:
@@ -96,21 +155,22 @@ def _usable(workspace: Workspace, asked: QuestionSet) -> pl.DataFrame:
     return rows.with_columns(inside=inside)
 
 
-def _known(workspace: Workspace, asked: QuestionSet, labels: pl.DataFrame, *, stands: bool) -> pl.DataFrame:
+def _known(workspace: Workspace, asked: QuestionSet, noted: pl.DataFrame, *, stands: bool) -> pl.DataFrame:
     """The signals about which this was asked and need not be asked again: `interaction_id`."""
-    rows = workspace.read("asked").filter(pl.col("dataset") == asked.name)
-    latest = rows.sort("seq").unique("ask_id", keep="last", maintain_order=True).filter(pl.col("state") == "asked")
+    found = noted.filter(pl.col("state") == "asked")
     if not stands:
-        answers = labels.filter(pl.col("source") == f"argilla/{asked.name}", pl.col("status") == "submitted")
-        latest = latest.join(answers, on="interaction_id", how="semi")
-    return latest.select("interaction_id").unique()
+        answers = workspace.labels(source=f"{SETS}{asked.name}").filter(pl.col("status") == "submitted")
+        found = found.join(answers, on="interaction_id", how="semi")
+    return found.select("interaction_id").unique()
 
 
-def _candidates(workspace: Workspace, known: pl.DataFrame, labels: pl.DataFrame, *, whole: bool) -> pl.DataFrame:
-    """Candidates, those of the last selection first: `interaction_id`, `candidate_id`, `reasons`.
+def _candidates(
+    workspace: Workspace, known: pl.DataFrame, labels: pl.DataFrame, begun: pl.DataFrame, *, whole: bool
+) -> pl.DataFrame:
+    """Candidates, those of an interrupted push first, then of the last selection: their ids, and `reasons`.
 
     A selection that chooses a candidate again adds no row, so that those before it count as well where nobody has said
-    anything about them. Unless `whole`, as many as the last selection chose.
+    anything about them. Unless `whole`, as many as the last selection chose, and those of an interrupted push.
     """
     selections = workspace.catalog.batches(kind="select")
     found = workspace.read("candidates")
@@ -128,10 +188,13 @@ def _candidates(workspace: Workspace, known: pl.DataFrame, labels: pl.DataFrame,
             how="left",
             maintain_order="left",
         )
-        .filter((pl.col("seq") == last) | pl.col("labelled").is_null())
-        .select("interaction_id", "candidate_id", "reasons")
+        .with_columns(begun=pl.col("interaction_id").is_in(begun["interaction_id"].implode()))
+        .filter((pl.col("seq") == last) | pl.col("labelled").is_null() | pl.col("begun"))
+        .sort("begun", descending=True, maintain_order=True)
     )
-    return pool if whole else pool.head(sum(by_reason.values()))
+    older = pool.filter(pl.col("begun"), pl.col("seq") != last).height
+    most = pool.height if whole else older + sum(by_reason.values())
+    return pool.head(most).select("interaction_id", "candidate_id", "reasons")
 
 
 def _named(ids: Sequence[str], usable: pl.DataFrame) -> pl.DataFrame:
@@ -156,11 +219,24 @@ def _gold(asked: QuestionSet, labels: pl.DataFrame, known: pl.DataFrame) -> pl.D
     return found.join(known, on="interaction_id", how="anti").with_columns(_NO_CANDIDATE, _NO_REASONS)
 
 
-def _options(asked: QuestionSet, rows: pl.DataFrame, usable: pl.DataFrame) -> pl.DataFrame:
-    """The answers that can be compared for each of these signals: `interaction_id`, `options`."""
+def _options(
+    asked: QuestionSet, wanted: _Wanted, usable: pl.DataFrame, n_answers: int | None
+) -> tuple[pl.DataFrame, int]:
+    """The answers that can be compared for each of these signals (`interaction_id`, `options`), and how many are.
+
+    What was noted for a signal before stays, whatever was answered since, where it may still be shown.
+    """
+    rows = pl.concat([wanted.fresh, wanted.gold])
     if not compares(asked):
-        return rows.select("interaction_id", options=pl.lit([], pl.List(pl.String)))
-    return alternatives(rows, usable.with_columns(said=normalised(conversation(pl.col("input")))))
+        return rows.select("interaction_id", options=pl.lit([], pl.List(pl.String))), n_answers or 0
+    options = alternatives(rows, usable.with_columns(said=normalised(conversation(pl.col("input")))))
+    if n_answers is None:
+        n_answers = usual_number(options.join(wanted.fresh, on="interaction_id", how="semi")["options"])
+    shown = pl.concat([usable["interaction_id"], pl.Series([IMPROVEMENT])]).implode()
+    may_be_shown = pl.col("options").list.eval(pl.element().is_in(shown)).list.all()
+    again = wanted.noted.filter(pl.col("options").list.len() == n_answers, may_be_shown).select(options.columns)
+    again = again.join(options, on="interaction_id", how="semi")
+    return pl.concat([again, options.join(again, on="interaction_id", how="anti")]), n_answers
 
 
 def _askable(rows: pl.DataFrame, usable: pl.DataFrame, options: pl.DataFrame, n_answers: int) -> Descent:

@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import polars as pl
+
 from clworkbench.display.html import html_table
 from clworkbench.labels.agreement_report import AgreementReport
+from clworkbench.labels.answers import DISCARDED, DRAFT, SUBMITTED
 
 COUNTS = ("new", "changed", "withdrawn", "drafts", "discarded", "gone")
 
@@ -76,6 +79,18 @@ class Total:
 
     counts: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+
+    def add(self, labels: pl.DataFrame) -> None:
+        """Counts what became of new rows: `status`, and `was`, the status before (null where there was none)."""
+        counts, counted = pl.col("status") == SUBMITTED, (pl.col("was") == SUBMITTED).fill_null(value=False)
+        cases = {
+            "new": counts & ~counted,
+            "changed": counts & counted,
+            "withdrawn": ~counts & counted,
+            "drafts": pl.col("status") == DRAFT,
+            "discarded": pl.col("status") == DISCARDED,
+        }
+        self.counts.update(labels.select(case.sum().alias(name) for name, case in cases.items()).row(0, named=True))
 
     def pulled(self, notes: Sequence[str]) -> Pulled:
         """As the result."""

@@ -4,6 +4,7 @@ import polars as pl
 
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import LabelError
+from clworkbench.labels.latest import SETS, latest
 from clworkbench.labels.place import address
 from clworkbench.loop.answers import bring
 from clworkbench.loop.ask import push
@@ -11,28 +12,44 @@ from clworkbench.workspace import Workspace
 
 
 def waiting(workspace: Workspace) -> dict[str, int]:
-    """By question set, the records that were asked and have no submitted answer here yet."""
-    latest = workspace.read("asked").sort("seq").unique("ask_id", keep="last", maintain_order=True)
-    asked = latest.filter(pl.col("state") == "asked").with_columns(source=pl.format("argilla/{}", "dataset"))
-    said = workspace.labels().filter(pl.col("status") == "submitted")
-    left = asked.join(said, on=["interaction_id", "source"], how="anti")
+    """By question set, the records that were asked and have fewer submitted answers here than their set wants."""
+    asked = _asked(workspace)
+    said = latest(workspace.read("labels")).filter(
+        pl.col("status") == "submitted", pl.col("source").str.starts_with(SETS)
+    )
+    given = said.group_by("interaction_id", dataset=pl.col("source").str.strip_prefix(SETS)).agg(
+        given=pl.col("annotator_key").n_unique()
+    )
+    overlaps = {each.name: each.overlap for each in workspace.settings.labels.ask}
+    wanted = pl.col("dataset").replace_strict(overlaps, default=1, return_dtype=pl.Int64)
+    left = asked.join(given, on=["interaction_id", "dataset"], how="left").filter(pl.col("given").fill_null(0) < wanted)
     return dict(left["dataset"].value_counts().sort("dataset").iter_rows())
 
 
-def bring_answers(workspace: Workspace) -> str | None:
-    """Pulls answers where some are waited for; returns what came of it in a line, None where none are.
+def _asked(workspace: Workspace) -> pl.DataFrame:
+    """What stands before annotators."""
+    return workspace.asked().filter(pl.col("state") == "asked")
 
-    A server that cannot be reached now stops nobody: the line says so.
+
+def bring_answers(workspace: Workspace) -> str | None:
+    """Pulls answers where anything was asked; returns what came of it in a line, None where nothing did.
+
+    Answers are changed and taken back after all are given, so that nothing more is waited for. A server that cannot be
+    reached now stops nobody: where answers are waited for, the line says so.
     """
-    if not (left := waiting(workspace)):
+    if _asked(workspace).is_empty():
         return None
+    left = waiting(workspace)
     try:
         with progress_bar("pull from Argilla") as advance:
             found = bring(workspace, advance=advance)
     except LabelError as error:
         records = ", ".join(f"{n:,} of {name}" for name, n in left.items())
-        return f"records wait for answers in Argilla ({records}). {error}".replace("\n", " ")
-    return f"Argilla: {found.new:,} new, {found.withdrawn:,} withdrawn"
+        return f"records wait for answers in Argilla ({records}). {error}".replace("\n", " ") if left else None
+    if not (left or found.is_news):
+        return None
+    changed = f", {found.changed:,} changed" if found.changed else ""
+    return f"Argilla: {found.new:,} new{changed}, {found.withdrawn:,} withdrawn"
 
 
 def ask_in_argilla(workspace: Workspace) -> str | None:

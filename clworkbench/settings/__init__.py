@@ -8,6 +8,7 @@ from clworkbench.settings.template import template
 from clworkbench.settings.work import (
     BudgetSettings,
     CandidateSettings,
+    Duplicates,
     EvalSettings,
     GateRule,
     GateSettings,
@@ -22,6 +23,7 @@ __all__ = [
     "BudgetSettings",
     "CandidateSettings",
     "CapSettings",
+    "Duplicates",
     "EvalSettings",
     "ExclusionRule",
     "GateRule",

@@ -75,7 +75,12 @@ redaction = "@redaction@"         # personal data and secrets never enter the ta
 
 [candidates]
 n = 200
-# quotas = { failure = 0.4, human_override = 0.3, low_confidence = 0.2, random = 0.1 }
+# quotas = { failure = 0.4, human_override = 0.3, low_confidence = 0.2, random = 0.1 }   # in this order
+# per_user = 5                  # most signals of one user
+# duplicates = "exact"          # numbers tell texts apart; by default they do not
+#
+# [candidates.reasons]          # your own, over signals and names of slices
+# expensive = "cost_usd > 0.05 AND NOT outcome"
 
 [labels]
 # file = "inbox/labels.csv"     # what reviewers filled in

@@ -15,11 +15,26 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int | None = None
 
 
+Duplicates = Literal["masked", "exact"]
+"""Which signals say the same: those alike but for numbers, dates and redacted values, or word for word."""
+
+
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many signals a selection names, and which share of them each reason may fill."""
+    """How many signals a selection names, and why.
+
+    Attributes:
+        n: so many at most.
+        quotas: which share of n each reason fills, in the order in which reasons speak.
+        reasons: reasons of one's own: by name, an expression over signals and names of slices.
+        per_user: most signals of one user that are drawn from.
+        duplicates: of signals that say the same, one is drawn from.
+    """
 
     n: int = 200
     quotas: dict[str, float] = msgspec.field(default_factory=dict)
+    reasons: dict[str, str] = msgspec.field(default_factory=dict)
+    per_user: Positive | None = None
+    duplicates: Duplicates = "masked"
 
 
 class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

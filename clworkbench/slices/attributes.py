@@ -71,7 +71,7 @@ def encode(frame: pl.DataFrame, by: Sequence[str], *, least: int) -> tuple[list[
     """
     found: list[Attribute] = []
     skipped: dict[str, str] = {}
-    for name in _expanded(frame, by):
+    for name in expanded(frame, by):
         if name not in frame.columns and not name.startswith("attributes."):
             raise ExpressionError(_unknown(name, frame.columns))
         try:
@@ -91,7 +91,8 @@ def encode(frame: pl.DataFrame, by: Sequence[str], *, least: int) -> tuple[list[
     return found, skipped
 
 
-def _expanded(frame: pl.DataFrame, by: Sequence[str]) -> list[str]:
+def expanded(frame: pl.DataFrame, by: Sequence[str]) -> list[str]:
+    """The names, each once, `attributes` as those of its keys that have few values."""
     names: dict[str, None] = {}
     for name in by:
         whole = name == "attributes" and frame.schema.get(name) == pl.String

@@ -30,7 +30,7 @@ def kappa(a: Floats, b: Floats, *, weights: Weights = "none") -> Kappa:
 
     Returns:
         Kappa; undefined without common units, or where both always said one and the same. The interval is normal, at
-        the large-sample standard error; where they never differ its lower end is that of `unanimous_low`.
+        the large-sample standard error; where they never differ its lower end is that of `sparse_interval`.
 
     Source: Cohen 1960, Educational and Psychological Measurement 20:37-46, and 1968, Psychological Bulletin 70:213-220;
     the standard error of Fleiss, Cohen and Everitt 1969, Psychological Bulletin 72:323-327.

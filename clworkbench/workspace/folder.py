@@ -15,6 +15,7 @@ import polars as pl
 
 from clworkbench.errors import ArtefactError, LeaseError, WorkspaceError
 from clworkbench.files import told_when_full, write_atomically
+from clworkbench.labels.latest import latest, one_each
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import KEYS
 from clworkbench.settings import ExclusionRule, Settings, load_settings, settings_dict, template
@@ -208,18 +209,33 @@ class Workspace:
         latest = feedback.sort("seq", maintain_order=True).unique("feedback_id", keep="last", maintain_order=True)
         return latest.join(about.drop_nulls(), on="feedback_id")
 
-    def labels(self, *, as_of: datetime | None = None, event_time: bool = False) -> pl.DataFrame:
-        """The latest answer of each annotator to each question about each signal, as known at `as_of`.
+    def labels(
+        self, *, as_of: datetime | None = None, event_time: bool = False, source: str | None = None
+    ) -> pl.DataFrame:
+        """One answer of each annotator to each question about each signal, as known at `as_of`; and known answers.
 
-        What is withdrawn in one source leaves what the same annotator said in another.
+        In each source the latest counts; where several have one, the latest that is submitted. What is known (source
+        `gold`) stands beside what the same annotator answered. With `source`, the labels of that one alone.
         """
-        answers = self.read("labels", as_of=None if event_time else as_of).sort("at", "seq", nulls_last=False)
-        if as_of is not None:
-            answers = answers.filter(pl.col("at").is_null() | (pl.col("at") <= as_of))
-        key = ["interaction_id", "question", "annotator_key"]
-        latest = answers.unique([*key, "source"], keep="last", maintain_order=True)
-        withdrawn_first = latest.sort(pl.col("status") != "withdrawn", maintain_order=True)
-        return withdrawn_first.unique(key, keep="last", maintain_order=True)
+        answers = self.read("labels", as_of=None if event_time else as_of)
+        if source is not None:
+            answers = answers.filter(pl.col("source") == source)
+        return one_each(latest(answers, by=as_of))
+
+    def asked(
+        self, dataset: str | None = None, *, as_of: datetime | None = None, ids: Iterable[str] | None = None
+    ) -> pl.DataFrame:
+        """What annotators were asked: the latest row of `asked` for each question set, or for one, and each signal.
+
+        With `ids`, about these interactions alone. Those of an interrupted push (`pushing`) are among them, and those
+        that were taken back (`undone`).
+        """
+        rows = self.read("asked", as_of=as_of)
+        if dataset is not None:
+            rows = rows.filter(pl.col("dataset") == dataset)
+        if ids is not None:
+            rows = rows.filter(pl.col("interaction_id").is_in(list(ids)))
+        return rows.sort("seq", maintain_order=True).unique("ask_id", keep="last", maintain_order=True)
 
     def counts(self) -> dict[str, int]:
         """Rows that count, by table."""
@@ -234,12 +250,14 @@ class Workspace:
         source: str | None = None,
         detail: Mapping[str, object] | None = None,
         known: KnownRows | None = None,
+        settle: Callable[[Mapping[str, pl.DataFrame]], object] | None = None,
     ) -> dict[str, pl.DataFrame]:
         """Adds rows to several tables as one batch that counts whole or not at all.
 
         Rows whose key is committed already are left out, and so are those that an earlier, killed try at the same
         batch has written: the same call again completes it. `known` hands in the committed keys of the source, under
-        its lease; those of the batch are added to it.
+        its lease; those of the batch are added to it. `settle` gets the rows that the batch brings: what it writes into
+        the catalog stands if, and only if, they count.
 
         Returns:
             The rows that this batch brings, by table.
@@ -257,7 +275,10 @@ class Workspace:
                 self.tables.append(table, missing)
             self.tables.sync()
             counts = {table: rows.height for table, rows in fresh.items()}
-            self.catalog.commit_batch(batch_id, kind, source=source, detail=detail, counts=counts)
+            with self.catalog.transaction():
+                self.catalog.commit_batch(batch_id, kind, source=source, detail=detail, counts=counts)
+                if settle:
+                    settle(fresh)
         if known:
             known.add_batch(fresh, self.catalog.batches(batch_id=batch_id)[0].seq)
         return fresh

@@ -24,6 +24,8 @@ format = "openai"
 format = "otlp"
 [outcomes]
 corrected = { negative = "edited", positive = "accepted" }
+[candidates]
+duplicates = "exact"
 [training]
 holdout = 0.0
 name = "main"

@@ -49,9 +49,12 @@ def test_a_teams_server_is_used_and_none_is_started_or_stopped(clw, tmp_path):
     }
     assert not Home.of(tmp_path / "w").folder.exists()
     assert "not ended from here" in clw("stop", **team).stderr
+    with_login = team | {"ARGILLA_API_URL": "http://ann:hunter2@127.0.0.1:9"}
+    told = [clw(word, *more, **with_login) for word in ("serve", "status", "stop") for more in ((), ("--json",))]
+    assert "hunter2" not in "".join(found.stdout + found.stderr for found in told)
     asked = clw("status", **team)
     assert asked.returncode == 2
-    assert asked.stderr.startswith("clw: http://127.0.0.1:9: no Argilla answers there")
+    assert asked.stderr.startswith("clw: http://127.0.0.1:9: nobody answers there")
 
 
 def test_a_reviewers_file_can_be_imported_as_gold(clw, tmp_path):

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from clworkbench.demo.labelled import KNOWN, open_labelled, right_answers
-from clworkbench.demo.reviewers import REVIEWERS, Reviewer, _answers, _Record, review
+from clworkbench.demo.reviewers import REVIEWERS, Reviewer, _answers, _logged_in, _Record, review
 from clworkbench.errors import LabelError
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.process import stop
@@ -14,6 +14,7 @@ from clworkbench.loop.answers import pull
 from clworkbench.loop.ask import push
 from clworkbench.loop.data import choose
 from clworkbench.settings import QuestionSet
+from tests.labels.test_argilla import answering
 
 
 @pytest.fixture
@@ -40,6 +41,18 @@ def test_they_never_answer_in_a_teams_argilla(workspace, monkeypatch):
     monkeypatch.setenv("ARGILLA_API_KEY", "key")
     with pytest.raises(LabelError, match="simulated reviewers do not answer there"):
         review(workspace, right_answers(workspace))
+
+
+@pytest.mark.parametrize("answer", [(200, {}, b"garbage"), (401, {}, b"{}"), (500, {}, b"boom")])
+def test_a_login_that_fails_is_told_in_words(workspace, monkeypatch, answer):
+    with answering(answer) as (url, _):
+        monkeypatch.setenv("ARGILLA_API_URL", url)
+        monkeypatch.setenv("ARGILLA_API_KEY", "key")
+        with pytest.raises(LabelError, match="ada cannot log in") as told:
+            _logged_in(workspace, "ada", "the-password")
+    with pytest.raises(LabelError, match="ada cannot log in"):
+        _logged_in(workspace, "ada", "the-password")
+    assert "the-password" not in str(told.value)
 
 
 def test_each_judges_rightly_as_often_as_said():

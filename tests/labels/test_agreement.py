@@ -286,6 +286,20 @@ def test_hold_keeps_only_what_all_say():
     assert found.disputed["interaction_id"].to_list() == ["s00"]
 
 
+def test_corrections_left_as_they_were_filled_in_outvote_no_correction():
+    better = [{"role": "assistant", "content": "better"}]
+    kept = {"question": "improvement", "equals_suggestion": True, "improvement": better}
+    changed = kept | {"equals_suggestion": False}
+    rows = labels(
+        *(label("s1", who, None, **how) for who, how in ((ANN, kept), (BOB, kept), (CAT, changed))),
+        *(label("s2", who, None, **how) for who, how in ((ANN, kept), (BOB, changed))),
+    )
+    for rule in ("majority", "expert", "hold"):
+        found = adjudicated(rows, rule=rule, experts=[ANN])
+        assert found.labels.equals(rows)
+        assert found.disputed.is_empty()
+
+
 def test_adjudication_leaves_comments_and_what_was_not_submitted_as_they_are():
     rows = answers("accept reject").vstack(
         labels(label("s00", ANN, "hm", "comment"), label("s00", CAT, "accept", status="draft"))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from clworkbench.labels.answers import Question, Reader, answers, withdrawn
+from clworkbench.labels.answers import Question, Reader, answers, moment, withdrawn
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import ASKED, LABELS
 
@@ -287,3 +287,13 @@ def test_spans_are_characters_of_the_text_that_was_shown_where_the_page_counts_u
     (span,) = json.loads(said["value"])
     assert text[span["start"] : span["end"]] == "Montag"
     assert page != span["start"]
+
+
+@pytest.mark.parametrize("zone", ["", "Z", "+00:00"])
+def test_a_time_of_argillas_is_utc_with_and_without_a_zone(zone):
+    assert moment(f"2026-11-23T16:08:55.917133{zone}") == datetime(2026, 11, 23, 16, 8, 55, 917133, tzinfo=UTC)
+
+
+def test_the_same_answer_under_another_key_is_another_label():
+    other = answers([record({"answer": "accept"})], ASK, reader(annotators={"u1": KEY.user("bob")}))
+    assert other.labels["label_id"].item() != label({"answer": "accept"})["label_id"]

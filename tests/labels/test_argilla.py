@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -133,11 +135,6 @@ def test_nobody_there_is_told_at_once():
         connect(Address(f"http://127.0.0.1:{free_port()}", "k", embedded=True))
 
 
-def test_a_key_of_other_characters_is_refused_in_words():
-    with pytest.raises(LabelError, match="Copy it again"):
-        connect(Address("http://127.0.0.1:1", "schlüssel…"))
-
-
 def test_a_busy_server_is_asked_again_and_then_answers(monkeypatch):
     monkeypatch.setattr("clworkbench.labels.rest.FIRST_WAIT_S", 0.001)
     busy = (503, {}, b"")
@@ -241,6 +238,7 @@ def test_an_annotator_gets_an_account_once_and_their_key_is_not_taken(argilla, a
     assert made.password_file.read_text().strip() == made.password
     assert made.password_file.stat().st_mode & 0o777 == 0o600
     assert made.password not in repr(made)
+    assert made.password_file.parent.parent.stat().st_mode & 0o777 == 0o700
     again = annotator(argilla, "nora@example.com", "nora-team", tmp_path / "annotators")
     assert (again.made, again.joined, again.password) == (False, False, None)
     other = annotator(argilla, "nora@example.com", "another-team", tmp_path / "annotators")
@@ -251,6 +249,31 @@ def test_an_annotator_gets_an_account_once_and_their_key_is_not_taken(argilla, a
     key = httpx.get(f"{argilla_server.url}/api/v1/me", headers=bearer, trust_env=False).json()["api_key"]
     with pytest.raises(LabelError, match=r"the key is that of nora@example.com, an annotator"):
         connect(Address(argilla_server.url, key))
+
+
+@pytest.mark.argilla
+def test_two_who_make_the_same_account_at_once_leave_the_password_that_opens_it(argilla, argilla_server, tmp_path):
+    def make(_: int) -> bool:
+        return annotator(argilla, "twin", "twin-team", tmp_path / "argilla" / "annotators").made
+
+    argilla.make_team("twin-team")
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(make, range(2))) == [False, True]
+    body = {"username": "twin", "password": (tmp_path / "argilla" / "annotators" / "twin").read_text().strip()}
+    assert httpx.post(f"{argilla_server.url}/api/v1/token", data=body, trust_env=False).status_code == 201
+    assert (tmp_path / "argilla").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_account_that_another_machine_makes_meanwhile_leaves_no_password_that_opens_nothing(tmp_path):
+    nobody, twin = said({"items": []}), said({"items": [{"id": "u", "username": "twin", "role": "annotator"}]})
+    team = said({"items": [{"id": "t", "name": "team"}]})
+    with (
+        answering(VERSION, OWNER, team, nobody, (409, {}, b'{"detail": "exists"}'), twin, twin) as (url, _),
+        connect(Address(url, "k")) as found,
+    ):
+        made = annotator(found, "twin", "team", tmp_path / "annotators")
+    assert (made.made, made.password, made.password_file) == (False, None, None)
+    assert list((tmp_path / "annotators").iterdir()) == []
 
 
 @pytest.mark.argilla
@@ -292,13 +315,55 @@ def test_other_questions_under_the_same_name_are_told_with_the_way_out(argilla):
 
 
 @pytest.mark.argilla
-def test_a_data_set_that_a_killed_push_left_half_made_is_made_anew(argilla):
+def test_a_data_set_that_a_killed_push_left_half_made_is_made_anew(argilla, monkeypatch):
+    monkeypatch.setattr("clworkbench.labels.argilla.LEFT_S", 0.6)
     team = argilla.make_team("half-team")
     half = argilla.http.post("/api/v1/datasets", json={"name": "half", "workspace_id": team}).json()
     argilla.http.post(f"/api/v1/datasets/{half['id']}/fields", json=dict(form(QuestionSet("half")).fields[0]))
     made = argilla.ensure(form(QuestionSet("half")), "half-team")
     assert made.is_published
     assert made.id != half["id"]
+
+
+@pytest.mark.argilla
+@pytest.mark.parametrize("theirs", ["a field", "guidelines"])
+def test_somebody_elses_unpublished_data_set_of_the_name_is_kept_and_told(argilla, monkeypatch, theirs):
+    monkeypatch.setattr("clworkbench.labels.argilla.LEFT_S", 0.0)
+    name, team = f"draft-{len(theirs)}", argilla.make_team("draft-team")
+    body = {"name": name, "workspace_id": team} | ({"guidelines": "Mine."} if theirs == "guidelines" else {})
+    draft = argilla.http.post("/api/v1/datasets", json=body).json()
+    if theirs == "a field":
+        field = {"name": "x", "title": "x", "required": True, "settings": {"type": "text", "use_markdown": False}}
+        argilla.http.post(f"/api/v1/datasets/{draft['id']}/fields", json=field)
+    with pytest.raises(LabelError, match=rf"{name!r} of draft-team is there that nobody has published.*\nPublish or"):
+        argilla.ensure(form(QuestionSet(name)), "draft-team")
+    assert argilla.find(name, "draft-team").id == draft["id"]
+
+
+@pytest.mark.argilla
+def test_a_data_set_that_another_push_is_making_is_waited_for(argilla, argilla_server, monkeypatch):
+    monkeypatch.setattr("clworkbench.labels.argilla.LEFT_S", 2.0)
+    monkeypatch.setattr("clworkbench.labels.argilla.LOOK_S", 0.05)
+    wanted, team = form(QuestionSet("slow")), argilla.make_team("slow-team")
+    made = argilla.http.post("/api/v1/datasets", json={"name": "slow", "workspace_id": team}).json()
+    with connect(Address(argilla_server.url, argilla_server.api_key)) as other, ThreadPoolExecutor(1) as pool:
+        found = pool.submit(other.ensure, wanted, "slow-team")
+        for part, rows in (("fields", wanted.fields), ("questions", wanted.questions)):
+            for row in rows:
+                time.sleep(0.1)
+                argilla.http.post(f"/api/v1/datasets/{made['id']}/{part}", json=row)
+        argilla.http.put(f"/api/v1/datasets/{made['id']}/publish")
+        assert found.result().id == made["id"]
+
+
+@pytest.mark.argilla
+def test_two_that_make_the_same_data_set_at_once_get_one(argilla_server):
+    def make(_):
+        with connect(Address(argilla_server.url, argilla_server.api_key)) as found:
+            return found.ensure(form(QuestionSet("twice")), "twice-team").id
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(make, range(4)))) == 1
 
 
 @pytest.mark.argilla

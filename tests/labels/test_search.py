@@ -479,6 +479,7 @@ def test_the_planner_goes_from_the_words_to_the_records_and_looks_nothing_up_by_
     python = str(process.installed(lambda _: None))
     run = subprocess.run(
         [python, "-c", PLANS, desk.dataset.replace("-", "")],
+        cwd=argilla_server.home.folder,
         env=process._environment(argilla_server.home) | {"ARGILLA_AUTH_SECRET_KEY": "x"},
         capture_output=True,
         text=True,

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from clworkbench.errors import LabelError
+from clworkbench.labels.place import Address
 from clworkbench.labels.server import process
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.look import look
@@ -31,8 +32,9 @@ SERVE = (
 
 @pytest.fixture
 def own(tmp_path):
-    """A home of its own, whose server is ended afterwards."""
-    home = Home.of(tmp_path)
+    """A home of its own, whose server is ended afterwards, in a workspace whose name an address would misread."""
+    (tmp_path / "50% of a?b=c #1 é").mkdir()
+    home = Home.of(tmp_path / "50% of a?b=c #1 é")
     yield home
     process.stop(home)
 
@@ -79,6 +81,24 @@ def test_nobody_else_may_read_what_lies_in_the_home(argilla_server):
     assert mode(folder) == "0o700"
     inside = {path.name: mode(path) for path in folder.iterdir() if path.is_file()}
     assert {name: found for name, found in inside.items() if found != "0o600"} == {}
+
+
+def test_the_server_sees_nobody_elses_secret(tmp_path, monkeypatch):
+    secrets = (
+        "AWS_SECRET_ACCESS_KEY",
+        "OPENAI_API_KEY",
+        "CLW_KEY",
+        "HF_TOKEN",
+        "HTTPS_PROXY",
+        "ARGILLA_API_KEY",
+        "PGPASSWORD",
+    )
+    for name in secrets:
+        monkeypatch.setenv(name, "somebodys")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    told = process._environment(Home.of(tmp_path))
+    assert "somebodys" not in told.values()
+    assert (told["PATH"], told["LC_ALL"]) == (os.environ["PATH"], "C.UTF-8")
 
 
 def test_neither_the_process_list_nor_a_log_shows_a_secret(argilla_server):
@@ -135,17 +155,17 @@ def test_a_body_beyond_the_bound_is_refused_whether_or_not_its_length_is_told(ar
 
 
 def test_its_status_tells_version_users_and_where_the_log_is(argilla_server):
-    standing = look(argilla_server.url, argilla_server.api_key)
+    standing = look(Address(argilla_server.url, argilla_server.api_key, embedded=True))
     assert standing.version == "2.8.0"
     assert standing.users["owner"] == "owner"
     assert standing.lines()[0] == f"Argilla 2.8.0 at {argilla_server.url}"
 
 
 def test_a_wrong_key_and_an_address_where_nobody_is_are_told_apart(argilla_server):
-    with pytest.raises(LabelError, match="does not take this API key"):
-        look(argilla_server.url, "wrong")
-    with pytest.raises(LabelError, match="no Argilla answers there"):
-        look("http://127.0.0.1:9", "any")
+    with pytest.raises(LabelError, match="the key is refused"):
+        look(Address(argilla_server.url, "wrong"))
+    with pytest.raises(LabelError, match="nobody answers there"):
+        look(Address("http://127.0.0.1:9", "any"))
 
 
 def test_a_port_that_somebody_has_is_told_with_who_and_nothing_is_left_running(tmp_path):
@@ -159,9 +179,10 @@ def test_a_port_that_somebody_has_is_told_with_who_and_nothing_is_left_running(t
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="bounds files by RLIMIT_FSIZE")
-def test_a_start_without_room_is_told_with_the_folder_and_the_next_start_succeeds(own, tmp_path):
+def test_a_start_without_room_is_told_with_the_folder_and_the_next_start_succeeds(own):
     """A process whose files may have 100 kB, less than an empty database."""
-    bounded = f"ulimit -f 100; exec {shlex.quote(sys.executable)} -c {shlex.quote(SERVE)} {shlex.quote(str(tmp_path))}"
+    start = [sys.executable, "-c", SERVE, str(own.folder.parent)]
+    bounded = f"ulimit -f 100; exec {shlex.join(start)}"
     ended = subprocess.run(["bash", "-c", bounded], capture_output=True, text=True)
     assert f"could not be written to {own.folder}: no room" in ended.stderr
     assert not own.database.exists()
@@ -173,8 +194,10 @@ def test_a_state_file_of_a_dead_or_another_process_is_seen_through(tmp_path):
     home.make_folder()
     dead = {"pid": 2**22 + 1, "started": 1.0, "port": 1}
     reused = {"pid": os.getpid(), "started": psutil.Process().create_time() - 100, "port": 1}
-    for state in (dead, reused, {}, "half"):
-        home.state.write_text(json.dumps(state) if isinstance(state, dict) else '{"pid": 1')
+    mine = {"pid": os.getpid(), "started": psutil.Process().create_time(), "port": 1}
+    damaged = [mine | wrong for wrong in ({"pid": None}, {"pid": -1}, {"pid": 2**70}, {"port": "x"}, {"started": []})]
+    for state in (dead, reused, {}, [], None, *damaged, b'{"pid": 1', b"\xff"):
+        home.state.write_bytes(state if isinstance(state, bytes) else json.dumps(state).encode())
         assert process.running(home) is None
         assert process.stop(home) is False
     assert psutil.Process().is_running()
@@ -255,6 +278,9 @@ def test_two_that_serve_at_once_start_one_and_a_kill_loses_neither_password_nor_
     listens.join()
     assert [(call["type"], call["data"]["name"]) for call in receiver.heard] == [("dataset.created", "d")]
     assert second.pid != first.pid
+    assert own.database.is_file()
+    assert [path.name for path in own.folder.parent.iterdir()] == ["argilla"]
+    assert [path.name for path in own.folder.parent.parent.iterdir()] == [own.folder.parent.name]
     assert log_in(second.url, "owner", password).status_code == 201
 
 

@@ -1,6 +1,7 @@
 """The annotation server's home: made for one user's eyes, with secrets of its own."""
 
 import multiprocessing
+import threading
 import time
 from pathlib import Path
 
@@ -88,6 +89,27 @@ def test_git_keeps_the_home_of_a_workspace_out(tmp_path, monkeypatch):
     monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
     place = Workspace.create(tmp_path / "w")
     assert "argilla/" in (place.folder / ".gitignore").read_text().splitlines()
+
+
+def test_its_size_is_told_while_files_come_and_go(tmp_path):
+    home = Home.of(tmp_path)
+    make(home)
+    (home.folder / "argilla.db").write_bytes(b" " * 1000)
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            (home.folder / "argilla.db-wal").touch()
+            (home.folder / "argilla.db-wal").unlink()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        secrets = sum((home.folder / name).stat().st_size for name in SECRETS)
+        assert {home.size for _ in range(1000)} == {1000 + secrets}
+    finally:
+        done.set()
+        thread.join()
 
 
 def _hold(path: Path, s: float) -> None:

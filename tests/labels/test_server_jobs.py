@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import json
 import sqlite3
 import time
 from contextlib import closing
@@ -61,8 +60,8 @@ def test_a_job_gets_its_arguments_as_they_were_given_and_keeps_none_of_them_when
     assert queue.do("select arguments from jobs") == [(None,)]
 
 
-def test_a_job_that_fails_is_due_again_after_its_waits_and_parked_after_the_last(queue):
-    job = queue.add("high", refuses, (1,), {"token": "secret", "name": "d"}, retry(10, 60))
+def test_a_job_that_fails_is_due_again_after_its_waits_and_parked_without_its_arguments_after_the_last(queue):
+    job = queue.add("high", refuses, (1,), {"token": "secret", "text": "a question"}, retry(10, 60))
     for wait in (10, 60):
         began = time.time()
         queue.attempt(*next_one(queue))
@@ -74,9 +73,7 @@ def test_a_job_that_fails_is_due_again_after_its_waits_and_parked_after_the_last
     queue.attempt(*next_one(queue))
     assert queue.status(job.id) == "failed"
     assert len(CALLS) == 3
-    ((arguments, error),) = queue.do("select arguments, error from jobs")
-    assert json.loads(arguments) == [[1], {"name": "d"}]
-    assert error == "ConnectionError"
+    assert queue.do("select arguments, error from jobs") == [(None, "ConnectionError")]
 
 
 def test_a_job_without_waits_of_its_own_waits_longer_each_time(queue):
@@ -109,21 +106,23 @@ def test_a_job_that_kills_the_process_each_time_is_parked_without_another_try(qu
     assert CALLS == []
 
 
-def test_a_file_that_cannot_be_written_refuses_no_request_and_its_threads_go_on_when_it_can(queue, monkeypatch):
+def test_a_file_that_cannot_be_written_refuses_no_request_and_what_came_meanwhile_is_done_when_it_can(
+    queue, monkeypatch
+):
     """A full disk, as a table that is gone."""
     monkeypatch.setattr(jobs, "_jobs", [queue])
     monkeypatch.setattr(jobs, "LOOKS_EVERY_S", 0.01)
     queue.do("alter table jobs rename to away")
     with jobs.at_work():
-        lost = jobs.Queue("high").enqueue_call(heard, args=(1,))
+        late = jobs.Queue("high").enqueue_call(heard, args=(1,))
         time.sleep(0.1)
+        assert CALLS == []
         queue.do("alter table away rename to jobs")
         kept = jobs.Queue("high").enqueue_call(heard, args=(2,))
         deadline = time.monotonic() + 10
-        while kept.get_status() != "finished" and time.monotonic() < deadline:
+        while {late.get_status(), kept.get_status()} != {"finished"} and time.monotonic() < deadline:
             time.sleep(0.005)
-    assert lost.get_status() == "failed"
-    assert CALLS == [((2,), {})]
+    assert sorted(CALLS) == [((1,), {}), ((2,), {})]
 
 
 def test_threads_begin_a_job_at_once_and_end_when_they_are_told(queue, monkeypatch):

@@ -89,23 +89,20 @@ class Desk:
         if noted:
             self.note(ids)
 
-    def note(self, ids: list[str]) -> None:
-        """The rows of `asked`, as a push writes them."""
+    def note(self, ids: list[str], state: str = "asked") -> None:
+        """The rows of `asked`, as a push writes them (`pushing` before the records)."""
         made = self.workspace.pseudonyms.id
         rows = [
-            (made("ask", self.name, own), self.name, own, f"c-{own[:4]}", self.options(own), False, "asked")
+            (made("ask", self.name, own), self.name, own, f"c-{own[:4]}", self.options(own), False, state)
             for own in ids
         ]
         frame = pl.DataFrame(rows, schema={name: ASKED[name] for name in list(ASKED)[:7]}, orient="row")
         frame = frame.with_columns(at=pl.lit(datetime.now(UTC)))
-        self.workspace.write_batch(f"ask-{self.name}-{ids[0]}", "ask", {"asked": frame}, source=self.name)
+        self.workspace.write_batch(f"{state}-{self.name}-{ids[0]}", "ask", {"asked": frame}, source=self.name)
 
-    def annotator(self, name: str) -> httpx.Client:
-        user = good(
-            self.owner.post(
-                "/users", json={"username": name, "first_name": name, "password": "a-long-one", "role": "annotator"}
-            )
-        )
+    def annotator(self, name: str, role: str = "annotator") -> httpx.Client:
+        about = {"username": name, "first_name": name, "password": "a-long-one", "role": role}
+        user = good(self.owner.post("/users", json=about))
         team = next(t["id"] for t in good(self.owner.get("/me/workspaces"))["items"] if t["name"] == self.asked.team)
         good(self.owner.post(f"/workspaces/{team}/users", json={"user_id": user["id"]}))
         self.users[name] = user["id"]
@@ -132,9 +129,9 @@ class Desk:
 
 
 class Breaking:
-    """Passes requests on to a server until so many searches were answered, then hangs up."""
+    """Passes requests on to a server until so many searches were answered, then hangs up, or (`blind`) finds none."""
 
-    def __init__(self, url: str, after: int) -> None:
+    def __init__(self, url: str, after: int, *, blind: bool = False) -> None:
         left = [after]
 
         class Handler(BaseHTTPRequestHandler):
@@ -147,18 +144,24 @@ class Breaking:
             def pass_on(self) -> None:
                 if self.path.endswith("/search") or "/search?" in self.path:
                     left[0] -= 1
-                if left[0] < 0:
+                if left[0] < 0 and not blind:
                     self.close_connection = True
                     return
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if left[0] < 0 and "/search" in self.path:
+                    self.answer(200, b'{"items": [], "total": 0}')
+                    return
                 kept = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
                 with httpx.Client(trust_env=False, timeout=60) as client:
                     found = client.request(self.command, url + self.path, content=body, headers=kept)
-                self.send_response(found.status_code)
+                self.answer(found.status_code, found.content)
+
+            def answer(self, status: int, content: bytes) -> None:
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(found.content)))
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(found.content)
+                self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +14,7 @@ from clworkbench.loop.annotators import annotators
 from clworkbench.loop.capture import ingest
 from clworkbench.loop.convert import build
 from clworkbench.loop.data import import_labels
+from clworkbench.schemas import LABELS
 from clworkbench.workspace import Workspace
 from tests.tiny_workspace import write_lines
 
@@ -147,3 +149,18 @@ def test_a_training_set_learns_what_was_decided_and_holds_ties_back(workspace, t
     assert (made.frame.height, made.dropped["disputed"], made.dropped["rejected"]) == (3, 0, 1)
     say(workspace, tmp_path, "known", "..a", source="gold")
     assert build(workspace, "main").built.frame.height == 4
+
+
+def test_spans_are_compared_over_the_text_that_was_shown_with_what_pages_would_obey_written_out(workspace, tmp_path):
+    talk = chat(0) | {"id": "log:turned", "created": "2026-03-03T09:00:00Z"}
+    talk["messages"][1]["content"] = "abc\u202ed"  # shown as abc⟨U+202E⟩d: 12 characters
+    ingest(workspace, write_lines(tmp_path / "turned.jsonl", [talk]), "openai")
+    own = workspace.signals().sort("started_at")["interaction_id"][-1]
+    rows = [
+        {"label_id": who, "interaction_id": own, "question": "spans", "annotator_key": who, "value": value}
+        | {"status": "submitted", "source": "argilla/review", "at": datetime(2026, 3, 4, tzinfo=UTC)}
+        for who, value in (("a", '[{"start": 3, "end": 8, "label": "wrong"}]'), ("b", "[]"))
+    ]
+    workspace.write_batch("b", "labels", {"labels": pl.DataFrame(rows, schema=LABELS).drop("batch_id")})
+    # 12 units and 24 values, 5 of them marked: 2 * 5 coincidences differ, of 2 * 5 * 19 by chance, over 23.
+    assert agreement(workspace).as_dict()["spans"]["alpha"] == pytest.approx(1 - 23 * 10 / 190)

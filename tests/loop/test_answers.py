@@ -11,6 +11,7 @@ from clworkbench.errors import LabelError
 from clworkbench.loop import data
 from clworkbench.loop.answers import pull, pull_records
 from clworkbench.loop.pulled import Pulled
+from clworkbench.workspace import Workspace
 from clworkbench.workspace.tombstones import Tombstone, bury
 from tests.loop.annotators import REQUIRED, SAID, Breaking, Desk, good, opened, values
 
@@ -236,6 +237,16 @@ def test_a_record_whose_push_was_killed_before_it_was_noted_is_read_and_its_opti
 
 
 @pytest.mark.slow
+def test_answers_to_what_an_interrupted_push_began_know_what_their_options_stand_for(desk):
+    own = desk.ids[0]
+    desk.note([own], "pushing")
+    desk.push([own], noted=False)
+    desk.answer(desk.annotator(f"ann-{desk.name}"), own, REQUIRED)
+
+    assert (pull(desk.workspace).new, desk.latest()[own, "preference"]["value"]) == (5, desk.options(own)[1])
+
+
+@pytest.mark.slow
 def test_answers_about_what_was_forgotten_or_never_there_do_not_come_in(desk):
     own, stranger = desk.ids[0], "f" * 32
     desk.push([own])
@@ -316,3 +327,95 @@ def test_records_that_were_touched_are_pulled_alone(desk):
 
     assert counts(found) == (0, 0, 5, 0, 0, 0)
     assert pull(desk.workspace).withdrawn == 5
+
+
+def admin(desk: Desk) -> str:
+    return desk.annotator(f"boss-{desk.name}", "admin").headers["X-Argilla-Api-Key"]
+
+
+def test_whoever_pulls_an_annotator_keeps_one_key_and_nothing_is_withdrawn(desk, monkeypatch):
+    desk.push(desk.ids)
+    ann, bob, boss = desk.annotator(f"ann-{desk.name}"), desk.annotator(f"bob-{desk.name}"), admin(desk)
+    monkeypatch.setenv("ARGILLA_API_KEY", boss)
+    desk.answer(ann, desk.ids[0], REQUIRED)
+    desk.answer(desk.owner, desk.ids[0], REQUIRED)  # who is in no team, so that an admin cannot learn the name
+    by_admin = pull(desk.workspace)
+    monkeypatch.setenv("ARGILLA_API_KEY", desk.place.api_key)
+    desk.answer(bob, desk.ids[1], REQUIRED)
+    desk.answer(desk.owner, desk.ids[2], REQUIRED)
+    by_owner = pull(desk.workspace)
+    monkeypatch.setenv("ARGILLA_API_KEY", boss)
+    for own, who in zip(desk.ids[3:], (ann, bob, desk.owner), strict=True):
+        desk.answer(who, own, REQUIRED)
+    by_admin_again = pull(desk.workspace, whole=True)
+
+    assert [counts(each)[:3] for each in (by_admin, by_owner, by_admin_again)] == [(10, 0, 0), (10, 0, 0), (15, 0, 0)]
+    said = desk.workspace.labels().filter(pl.col("status") == "submitted")
+    n = dict(said.group_by("annotator_key").agg(pl.len()).iter_rows())
+    assert [n.pop(desk.workspace.pseudonyms.user(f"{name}-{desk.name}")) for name in ("ann", "bob")] == [10, 10]
+    assert list(n.values()) == [15]
+
+
+def test_with_an_admins_key_an_account_that_is_deleted_withdraws_nothing_and_an_answer_taken_back_does(
+    desk, monkeypatch
+):
+    desk.push(desk.ids[:3])
+    ann, bob = desk.annotator(f"ann-{desk.name}"), desk.annotator(f"bob-{desk.name}")
+    monkeypatch.setenv("ARGILLA_API_KEY", admin(desk))
+    taken_back = desk.answer(ann, desk.ids[0], REQUIRED)
+    desk.answer(ann, desk.ids[1], REQUIRED)
+    desk.answer(bob, desk.ids[2], REQUIRED)
+    pull(desk.workspace)
+    good(desk.owner.delete(f"/users/{desk.users[f'bob-{desk.name}']}"))
+    good(ann.delete(f"/responses/{taken_back}"))
+
+    found = pull(desk.workspace)
+
+    assert counts(found) == (0, 0, 5, 0, 0, 5)
+    assert pull(desk.workspace, whole=True).withdrawn == 0
+    assert set(desk.workspace.labels().filter(pl.col("status") == "submitted")["interaction_id"]) == {*desk.ids[1:3]}
+
+
+@pytest.mark.slow
+def test_what_a_search_does_not_find_yet_is_read_the_next_time(desk, monkeypatch):
+    desk.push(desk.ids[:1])
+    desk.answer(desk.annotator(f"ann-{desk.name}"), desk.ids[0], REQUIRED)
+    with Breaking(desk.place.url, after=0, blind=True) as late:
+        monkeypatch.setenv("ARGILLA_API_URL", late.url)
+        before = pull(desk.workspace)
+    monkeypatch.setenv("ARGILLA_API_URL", desk.place.url)
+
+    assert (before.new, pull(desk.workspace).new) == (0, 5)
+
+
+@pytest.mark.slow
+def test_an_answer_that_is_taken_back_is_withdrawn_also_where_our_clock_was_slow(desk):
+    desk.push(desk.ids[:1])
+    ann = desk.annotator(f"ann-{desk.name}")
+    response = desk.answer(ann, desk.ids[0], REQUIRED)
+    pull(desk.workspace)
+    with desk.workspace.catalog.transaction() as db:
+        db.execute("update batches set committed_at = committed_at - 3600000000 where kind = 'labels'")
+    good(ann.delete(f"/responses/{response}"))
+
+    assert pull(desk.workspace).withdrawn == 5
+
+
+@pytest.mark.slow
+def test_a_second_pull_in_the_middle_of_a_first_waits_for_nobody_and_nothing_comes_twice(desk, monkeypatch):
+    desk.push(desk.ids[:4])
+    ann = desk.annotator(f"ann-{desk.name}")
+    for own in desk.ids[:4]:
+        desk.answer(ann, own, REQUIRED)
+    monkeypatch.setattr("clworkbench.labels.answered.PAGE", 2)
+    inner: list[Pulled] = []
+
+    def meanwhile(n: int, total: int, name: str) -> None:
+        if not inner:
+            inner.append(pull(Workspace(desk.workspace.folder)))
+
+    outer = pull(desk.workspace, advance=meanwhile)
+
+    assert (outer.new, inner[0].new) == (10, 10)
+    assert desk.workspace.counts()["labels"] == 20
+    assert desk.workspace.catalog.spent()["cost_usd"] == 10.0

@@ -22,7 +22,9 @@ def test_a_push_that_is_killed_again_and_again_asks_each_once(workspace, argilla
     monkeypatch.setenv("ARGILLA_API_URL", argilla_server.url)
     monkeypatch.setenv("ARGILLA_API_KEY", argilla_server.api_key)
     asking = make(workspace)
-    turns = [turn(f"more{n}", f"Question {n}?", f"Answer {n}.") for n in range(N)]
+    letters = random.Random(7)
+    words = [" ".join("".join(letters.choices("aeiklmnorst", k=7)) for _ in range(6)) for _ in range(N)]
+    turns = [turn(f"more{n}", words[n], f"Answer {n}.") for n in range(N)]
     ingest(workspace, write_lines(workspace.folder / "more.jsonl", turns), "app")
     data.choose(workspace, N)
     name = f"{asking.team}-review"
@@ -44,8 +46,9 @@ def test_a_push_that_is_killed_again_and_again_asks_each_once(workspace, argilla
     last = subprocess.run(command, capture_output=True, text=True)
     assert last.returncode == 0, last.stderr
     assert killed
-    rows = workspace.read("asked")
-    assert rows.height == rows["ask_id"].n_unique() == N
+    rows = workspace.asked(name)
+    assert rows.height == N
+    assert set(rows["state"]) == {"asked"}
     with connect(Address(argilla_server.url, argilla_server.api_key, embedded=True)) as found:
         dataset = found.find(name, asking.team)
         there = [each.external_id for each in found.records(dataset, rows["interaction_id"])]

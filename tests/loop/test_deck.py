@@ -9,11 +9,16 @@ import pytest
 from clworkbench.audit.asked import asked
 from clworkbench.audit.forget import forget
 from clworkbench.errors import BudgetError, ExpressionError, LabelError
+from clworkbench.labels.argilla import Address, Dataset
+from clworkbench.labels.records import RecordThere
 from clworkbench.loop import ask, data
+from clworkbench.loop.asked import note
+from clworkbench.loop.capture import ingest
 from clworkbench.loop.deck import deal
 from clworkbench.schemas import LABELS
 from clworkbench.workspace.catalog import now
-from tests.loop.asking import make
+from tests.audit.people import write_lines
+from tests.loop.asking import make, turn
 
 
 @pytest.fixture
@@ -23,6 +28,13 @@ def asking(workspace):
 
 def dealt(asking, which="review", **more):
     return deal(asking.workspace, ask.question_set(asking.workspace, f"{asking.team}-{which}"), **more)
+
+
+def one_more(asking):
+    """A sixth signal, which is the only candidate of a second selection."""
+    write_lines(asking.workspace.folder / "more.jsonl", [turn("six", "May I send it back?", "You may.")])
+    ingest(asking.workspace, asking.workspace.folder / "more.jsonl", "app")
+    assert data.choose(asking.workspace, 4).frame.height == 1
 
 
 def who(asking, deck):
@@ -38,10 +50,12 @@ def test_all_candidates_are_dealt_the_most_urgent_first(asking):
     assert (deck.known, deck.left_out, deck.n_answers) == (0, {}, 0)
 
 
-def test_candidates_that_a_later_selection_chose_again_are_still_asked_about(asking):
-    data.choose(asking.workspace, 4)  # some are candidates already, and add no row
-    assert len(dealt(asking).cards) == 4
-    assert len(dealt(asking, n=10).cards) == 5
+def test_candidates_that_a_later_selection_left_alone_are_still_asked_about(asking):
+    assert data.choose(asking.workspace, 4).taken_out["drawn_before"] == 5
+    assert len(dealt(asking).cards) == 5
+    one_more(asking)
+    assert len(dealt(asking).cards) == 1
+    assert len(dealt(asking, n=10).cards) == 6
 
 
 def test_a_signal_that_somebody_names_is_asked_about_without_a_candidate(asking):
@@ -100,6 +114,65 @@ def test_a_data_set_that_stands_says_how_many_answers_are_compared(asking):
     assert set(deck.cards[0].options) == {ids["one"], "improvement", ids["two"]}
 
 
+PLACE = Address("http://127.0.0.1:6900", "k", embedded=True)
+
+
+def noted(asking, deck, which="ranks", state="pushing"):
+    """As a push notes a deck before it writes it."""
+    dataset = Dataset("d", f"{asking.team}-{which}", asking.team, {}, deck.n_answers, None, 1, is_published=True)
+    return note(asking.workspace, PLACE, dataset, deck.cards, state)
+
+
+def shown(deck):
+    return {card.interaction_id: [card.fields["answer_1"], card.fields["answer_2"]] for card in deck.cards}
+
+
+def answered_alike(asking):
+    """Newer answers of other models to the question of `one` and `two`."""
+    turns = [turn(f"new{n}", "Where is my card? I am jo@example.com", f"Ask {n}.", model=f"n{n}") for n in range(4)]
+    ingest(asking.workspace, write_lines(asking.workspace.folder / "new.jsonl", turns), "app")
+
+
+def test_what_an_interrupted_push_noted_is_dealt_again_first_and_with_the_same_answers(asking):
+    before = dealt(asking, "ranks", n=2)
+    noted(asking, before)
+    answered_alike(asking)
+    data.choose(asking.workspace, 9)
+    deck = dealt(asking, "ranks", n_answers=2, n=9)
+    assert [card.interaction_id for card in deck.cards[:2]] == [card.interaction_id for card in before.cards]
+    assert [shown(deck)[card.interaction_id] for card in before.cards] == list(shown(before).values())
+    assert len(deck.cards) > 2
+    assert deck.known == 0
+    noted(asking, before, state="asked")
+    assert dealt(asking, "ranks", n_answers=2, n=9).known == 2
+
+
+def test_of_what_an_interrupted_push_noted_an_answer_that_may_not_be_shown_is_not(asking):
+    ids, before = asking.ids(), dealt(asking, "ranks")
+    noted(asking, before)
+    answered_alike(asking)
+    asking.also("[policy.exclude.m2]\nwhere = \"model = 'm2'\"\n")
+    deck = dealt(asking, "ranks", n_answers=2)
+    options = {card.interaction_id: card.options for card in deck.cards}
+    assert options[ids["four"]] == next(c.options for c in before.cards if c.interaction_id == ids["four"])
+    assert not any(ids["two"] in each for each in options.values())
+
+
+def test_a_record_that_stands_stays_in_the_deck_only_where_it_shows_what_the_card_does(asking):
+    deck = dealt(asking, "ranks")
+    first, second, third = deck.cards
+    changed = {**second.fields, "answer_1": "other"}
+    there = [RecordThere(f"r{n}", c.interaction_id, fields=dict(c.fields)) for n, c in enumerate(deck.cards[:2])]
+    there[1] = RecordThere("r1", second.interaction_id, fields=changed)
+    found = deck.beside(there)
+    assert found.cards == [first, third]
+    assert found.standing == {first.interaction_id}
+    assert found.left_out == deck.left_out | {"stands in Argilla already, and shows other answers": 1}
+    noted(asking, deck)
+    again = dealt(asking, "ranks").beside(there)  # what was noted says what it shows, whatever its text was cleared of
+    assert again.standing == {first.interaction_id, second.interaction_id}
+
+
 def labelled(asking, source_id, source="gold"):
     row = {
         "label_id": f"{source}-{source_id}",
@@ -116,11 +189,11 @@ def labelled(asking, source_id, source="gold"):
 
 def test_known_answers_are_mixed_in_unmarked(asking):
     labelled(asking, "five")
-    data.choose(asking.workspace, 4)
-    deck = dealt(asking, "gold")
+    one_more(asking)
+    deck = dealt(asking, "gold", n=6)
     (gold,) = (card for card in deck.cards if card.gold)
     others = [card for card in deck.cards if not card.gold]
-    assert len(others) == 4
+    assert len(others) == 5
     assert gold.interaction_id == asking.ids()["five"]
     assert gold.candidate_id is None
     assert gold.metadata["reasons"] in [card.metadata["reasons"] for card in others]
@@ -131,7 +204,7 @@ def test_known_answers_are_mixed_in_unmarked(asking):
 
 def test_a_set_without_a_share_of_gold_asks_nothing_that_is_known(asking):
     labelled(asking, "five")
-    data.choose(asking.workspace, 4)
+    one_more(asking)
     assert not any(card.gold for card in dealt(asking).cards)
 
 

@@ -24,6 +24,8 @@ no_consent = "coalesce(attributes.consent, 'no') <> 'yes'"
 never = "model = 'nobody'"
 [policy.caps]
 per_user = 3
+[candidates]
+duplicates = "exact"
 [training]
 holdout = 0.0
 """
@@ -101,7 +103,8 @@ def test_an_excluded_signal_is_no_candidate_and_stands_on_no_reviewers_sheet(gov
 
 def test_candidates_of_a_sample_carry_the_chance_of_both_draws(governed):
     settings = governed.folder / "clw.toml"
-    settings.write_text(settings.read_text() + "[policy.sample]\nrate = 0.5\n[candidates]\nquotas = { random = 1.0 }\n")
+    text = settings.read_text().replace("[candidates]", "[candidates]\nquotas = { random = 1.0 }")
+    settings.write_text(text + "[policy.sample]\nrate = 0.5\n")
     selection = data.choose(governed, n=100)
     assert selection.frame["inclusion_probability"].unique().to_list() == [0.5]
     assert 0 < selection.frame.height < 24

@@ -12,6 +12,7 @@ from clworkbench.labels.server.process import stop
 
 OWN = {
     "01_ingest": lambda place: open_exports(place, exports()),
+    "02_explore_and_select": open_labelled,
     "03_label": open_labelled,
     "08_govern": open_governed,
 }

@@ -283,7 +283,11 @@ def answered(status: str, value: str | None, source: str, minutes: int) -> dict[
     [
         ([answered("submitted", "accept", "a", 1), answered("withdrawn", None, "a", 2)], ("withdrawn", None)),
         ([answered("withdrawn", None, "a", 2), answered("submitted", "reject", "a", 3)], ("submitted", "reject")),
-        ([answered("submitted", "accept", "a", 1), answered("draft", "reject", "b", 2)], ("draft", "reject")),
+        ([answered("submitted", "accept", "a", 1), answered("submitted", "x", "b", 2)], ("submitted", "x")),
+        ([answered("submitted", "accept", "a", 1), answered("draft", "reject", "b", 2)], ("submitted", "accept")),
+        ([answered("submitted", "accept", "a", 1), answered("discarded", None, "b", 2)], ("submitted", "accept")),
+        ([answered("submitted", "accept", "a", 1), answered("draft", "x", "a", 2)], ("draft", "x")),
+        ([answered("discarded", None, "a", 1), answered("withdrawn", None, "b", 2)], ("discarded", None)),
         (
             [
                 answered("submitted", "accept", "a", 1),
@@ -293,10 +297,53 @@ def answered(status: str, value: str | None, source: str, minutes: int) -> dict[
             ("submitted", "accept"),
         ),
     ],
-    ids=["withdrawn", "given again", "latest of two sources", "withdrawn in one of two sources"],
+    ids=[
+        "withdrawn",
+        "given again",
+        "latest of two sources",
+        "draft in one of two sources",
+        "discarded in one of two sources",
+        "draft again in the same source",
+        "discarded in one and withdrawn in the other",
+        "withdrawn in one of two sources",
+    ],
 )
-def test_the_latest_answer_counts_and_a_withdrawal_takes_back_that_sources_alone(workspace, rows, expected):
+def test_the_latest_answer_counts_and_what_is_not_submitted_takes_back_that_sources_alone(workspace, rows, expected):
     frame = pl.DataFrame(rows, schema=LABELS).drop("batch_id")
     workspace.write_batch("b", "labels", {"labels": frame})
 
     assert workspace.labels().select("status", "value").rows() == [expected]
+
+
+def test_what_an_annotator_answers_blindly_does_not_replace_what_the_same_one_made_known(workspace):
+    rows = [
+        answered("submitted", "accept", "gold", 1),
+        answered("submitted", "reject", "argilla/review", 2),
+        answered("submitted", "reject", None, 3),
+    ]
+    frame = pl.DataFrame(rows, schema=LABELS).drop("batch_id")
+    workspace.write_batch("b", "labels", {"labels": frame})
+    known = answered("submitted", "reject", "gold", 4) | {"label_id": "mended"}
+
+    assert workspace.labels().sort("at").select("source", "value").rows() == [("gold", "accept"), (None, "reject")]
+    workspace.write_batch("c", "labels", {"labels": pl.DataFrame([known], schema=LABELS).drop("batch_id")})
+
+    assert workspace.labels().sort("at").select("source", "value").rows() == [(None, "reject"), ("gold", "reject")]
+
+
+def test_what_a_batch_settles_stands_if_and_only_if_its_rows_count(workspace):
+    frame = pl.DataFrame([answered("submitted", "accept", "a", 1)], schema=LABELS).drop("batch_id")
+    brought = []
+
+    def settle(fresh):
+        workspace.catalog.spend("label", "b", 0.0, 2.0)
+        brought.append(fresh["labels"].height)
+        if len(brought) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        workspace.write_batch("b", "labels", {"labels": frame}, settle=settle)
+    assert (workspace.counts()["labels"], workspace.catalog.spent()["cost_usd"]) == (0, 0.0)
+    workspace.write_batch("b", "labels", {"labels": frame}, settle=settle)
+    assert (workspace.counts()["labels"], workspace.catalog.spent()["cost_usd"]) == (1, 2.0)
+    assert brought == [1, 1]

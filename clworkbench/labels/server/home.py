@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Home:
     annotators/        each annotator's first password, mode 0600
     server.log         what the server says, without texts, tokens or addresses' queries
     server.json        the process that serves, while it does
+    erasing.json       the port to serve at again, while something is being erased
     """
 
     folder: Path
@@ -56,6 +58,16 @@ class Home:
         return self.folder / "server.json"
 
     @property
+    def starting(self) -> Path:
+        """Held by who starts the server, or keeps others from it."""
+        return self.folder / "start.lock"
+
+    @property
+    def erasing(self) -> Path:
+        """That something is being erased, and where the server is to listen afterwards."""
+        return self.folder / "erasing.json"
+
+    @property
     def password_file(self) -> Path:
         """The file that holds the owner's password."""
         return self.folder / "password"
@@ -81,8 +93,13 @@ class Home:
 
     @property
     def size(self) -> int:
-        """Bytes on the disk, all files together."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        """Bytes on the disk, all files together; those that go while it looks do not count."""
+        total = 0
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    total += (Path(folder) / name).lstat().st_size
+        return total
 
     def make_folder(self) -> None:
         """Makes the folder, for its user's eyes only.

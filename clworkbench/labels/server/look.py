@@ -1,16 +1,11 @@
 """What an annotation server holds, as its status shows it: users, data sets, and how far they are."""
 
-import json
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
-from clworkbench.errors import LabelError
+import msgspec
 
-TIMEOUT_S = 30.0
+from clworkbench.labels.argilla import Address, connect
 
 
 @dataclass(frozen=True)
@@ -51,48 +46,57 @@ class Standing:
         return said if self.data_sets else [*said, "  no data set yet: `clw label push` makes one"]
 
 
-def look(url: str, api_key: str) -> Standing:
-    """Asks a server what it holds.
+class _Team(msgspec.Struct):
+    id: str
+    name: str
+
+
+class _Teams(msgspec.Struct):
+    items: list[_Team]
+
+
+class _User(msgspec.Struct):
+    username: str
+    role: str
+
+
+class _Users(msgspec.Struct):
+    items: list[_User]
+
+
+class _Set(msgspec.Struct):
+    id: str
+    name: str
+    workspace_id: str
+    status: str
+
+
+class _Sets(msgspec.Struct):
+    items: list[_Set]
+
+
+class _Progress(msgspec.Struct):
+    total: int = 0
+    completed: int = 0
+
+
+def look(place: Address) -> Standing:
+    """Asks a server what it holds; only an owner is told who may log in.
 
     Raises:
         LabelError: it cannot be reached, or does not take the key.
     """
-    url = url.rstrip("/")
-    ask = _asking(url, api_key)
-    teams = {team["id"]: team["name"] for team in ask("me/workspaces")["items"]}
-    sets = []
-    for found in ask("me/datasets")["items"]:
-        done = ask(f"datasets/{found['id']}/progress") if found["status"] == "ready" else {"total": 0, "completed": 0}
-        sets.append(DataSet(found["name"], teams.get(found["workspace_id"], "?"), done["total"], done["completed"]))
-    owner = ask("me")["role"] == "owner"
-    users = {user["username"]: user["role"] for user in ask("users")["items"]} if owner else {}
-    return Standing(url, ask("version")["version"], users, tuple(sorted(sets, key=lambda s: (s.team, s.name))))
-
-
-def answers(url: str) -> bool:
-    """Whether an Argilla answers at an address, and finds its own database and index well."""
-    try:
-        _asking(url, "")("status")
-    except LabelError:
-        return False
-    return True
-
-
-def _asking(url: str, api_key: str) -> Callable[[str], dict[str, Any]]:
-    """A function that asks for one path; on this machine no proxy stands between."""
-    local = url.partition("://")[2].startswith(("127.0.0.1", "localhost", "[::1]"))
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
-
-    def ask(path: str) -> dict[str, Any]:
-        request = urllib.request.Request(f"{url}/api/v1/{path}", headers={"X-Argilla-Api-Key": api_key})
-        try:
-            with opener.open(request, timeout=TIMEOUT_S) as answer:
-                found: dict[str, Any] = json.load(answer)
-            return found
-        except urllib.error.HTTPError as error:
-            why = "does not take this API key" if error.code in (401, 403) else f"answers {error.code} to {path}"
-            raise LabelError(f"{url}: {why}.") from error
-        except (OSError, ValueError) as error:
-            raise LabelError(f"{url}: no Argilla answers there ({error}).") from error
-
-    return ask
+    with connect(place) as argilla:
+        teams = {team.id: team.name for team in argilla.call("GET", "me/workspaces", _Teams).items}
+        sets = []
+        for found in argilla.call("GET", "me/datasets", _Sets).items:
+            is_ready = found.status == "ready"
+            done = argilla.call("GET", f"datasets/{found.id}/progress", _Progress) if is_ready else _Progress()
+            sets.append(DataSet(found.name, teams.get(found.workspace_id, "?"), done.total, done.completed))
+        users = argilla.call("GET", "users", _Users).items if argilla.role == "owner" else []
+        return Standing(
+            argilla.url,
+            argilla.version,
+            {user.username: user.role for user in users},
+            tuple(sorted(sets, key=lambda s: (s.team, s.name))),
+        )

@@ -1,14 +1,17 @@
 """The annotation server as a process: started once, detached, found again, and ended without losing an answer."""
 
-import json
+import http.client
 import os
+import re
 import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import psutil
 
 from clworkbench.errors import LabelError
@@ -16,7 +19,6 @@ from clworkbench.files import told_when_full
 from clworkbench.labels.server.held import held
 from clworkbench.labels.server.home import USERNAME, Home
 from clworkbench.labels.server.install import EMBEDDED, Say, installed
-from clworkbench.labels.server.look import answers
 
 PORT = 6900
 HOST = "127.0.0.1"
@@ -24,14 +26,21 @@ HOST = "127.0.0.1"
 READY_WITHIN_S = 120.0
 """How long a start may take; a migration of a large database is the longest part of it."""
 
+ANSWERS_WITHIN_S = 30.0
+"""How long a busy server may take to say that it is there."""
+
 ENDS_WITHIN_S = 15.0
 """How long a server may take to end by itself."""
 
 BUSY, TAKEN = 3, 4
 """How the server's process ends when another serves this home, or has its port."""
 
-NOT_INHERITED = ("ARGILLA_", "HF_", "HUGGINGFACE", "PYTHON", "SPACE_", "UVICORN_", "SSLKEYLOGFILE")
-"""Variables whose names begin so would change what the server does, or tell it a token."""
+INHERITED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|SSL_CERT_(FILE|DIR)|LD_LIBRARY_PATH|DYLD_(FALLBACK_)?LIBRARY_PATH"
+    r"|SYSTEMROOT|SYSTEMDRIVE|WINDIR|COMSPEC|PATHEXT|USERPROFILE|APPDATA|LOCALAPPDATA",
+    re.IGNORECASE,
+)
+"""What the server sees of the environment; all else may be somebody's secret, or change what the server does."""
 
 
 _started: list[subprocess.Popen[bytes]] = []
@@ -70,9 +79,7 @@ def serve(home: Home, *, port: int = PORT, say: Say = lambda _: None) -> Serving
         return found
     python = installed(say)
     home.make_folder()
-    with held(
-        home.folder / "start.lock", wait_s=READY_WITHIN_S, told=lambda: say("another process starts it; waiting")
-    ):
+    with held(home.starting, wait_s=READY_WITHIN_S, told=lambda: say("another process starts it; waiting")):
         if found := running(home):
             return found
         if port:
@@ -85,7 +92,14 @@ def serve(home: Home, *, port: int = PORT, say: Say = lambda _: None) -> Serving
 def running(home: Home) -> Serving | None:
     """The server of a home, if its process lives and answers; what a dead one left behind is seen through."""
     found = _found(home)
-    return found if found and answers(found.url) else None
+    return found if found and _answers(found.port) else None
+
+
+def port_of(home: Home) -> int | None:
+    """Where the server of a home listens, if its process lives, whether or not it answers; 0 while it still starts."""
+    if found := _found(home):
+        return found.port
+    return 0 if _unnamed(home) else None
 
 
 def stop(home: Home) -> bool:
@@ -93,34 +107,64 @@ def stop(home: Home) -> bool:
 
     Returns:
         Whether there was one to end.
+
+    Raises:
+        LabelError: the process is another user's, or does not end.
     """
     found = _found(home)
-    process = psutil.Process(found.pid) if found else _unnamed(home)
-    if process is None:
-        return False
-    process.terminate()
     try:
-        process.wait(ENDS_WITHIN_S)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(ENDS_WITHIN_S)
+        process = psutil.Process(found.pid) if found else _unnamed(home)
+        if process is None:
+            return False
+        _end(process)
+    except psutil.NoSuchProcess:
+        pass
+    except psutil.AccessDenied as error:
+        raise LabelError(f"{home.folder}: process {error.pid} serves it, another user's, who must end it.") from None
     _started[:] = [child for child in _started if child.poll() is None]
     home.state.unlink(missing_ok=True)
     return True
 
 
+def _end(process: psutil.Process) -> None:
+    process.terminate()
+    if not psutil.wait_procs([process], ENDS_WITHIN_S)[1]:
+        return
+    process.kill()
+    if psutil.wait_procs([process], ENDS_WITHIN_S)[1]:
+        raise LabelError(f"Argilla's server, process {process.pid}, does not end. Its disk may be stuck; try again.")
+
+
+class _State(msgspec.Struct):
+    pid: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    started: float
+    port: Annotated[int, msgspec.Meta(ge=1, lt=2**16)]
+
+
 def _found(home: Home) -> Serving | None:
     """The server that `server.json` names, if that very process lives: a reused number has another start."""
     try:
-        state = json.loads(home.state.read_text())
-        process = psutil.Process(int(state["pid"]))
-        started, port = process.create_time(), int(state["port"])
-        if abs(started - float(state["started"])) > 1.0 or process.status() == psutil.STATUS_ZOMBIE:
+        state = msgspec.json.decode(home.state.read_bytes(), type=_State)
+        process = psutil.Process(state.pid)
+        started = process.create_time()
+        if abs(started - state.started) > 1.0 or process.status() == psutil.STATUS_ZOMBIE:
             return None
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, psutil.NoSuchProcess):
+    except (FileNotFoundError, msgspec.DecodeError, psutil.NoSuchProcess, psutil.AccessDenied):
         return None
     since = datetime.fromtimestamp(started, UTC)
-    return Serving(f"http://{HOST}:{port}", USERNAME, home.password_file, process.pid, port, since)
+    return Serving(f"http://{HOST}:{state.port}", USERNAME, home.password_file, state.pid, state.port, since)
+
+
+def _answers(port: int) -> bool:
+    """Whether Argilla answers, and finds its own database and index well; no proxy and no redirect is followed."""
+    asking = http.client.HTTPConnection(HOST, port, timeout=ANSWERS_WITHIN_S)
+    try:
+        asking.request("GET", "/api/v1/status")
+        return asking.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        asking.close()
 
 
 def _unnamed(home: Home) -> psutil.Process | None:
@@ -163,13 +207,13 @@ def _start(home: Home, python: Path, port: int) -> Serving:
 
 
 def _environment(home: Home) -> dict[str, str]:
-    """What the server is told; secrets it reads from its home."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(NOT_INHERITED)}
+    """What the server is told; secrets it reads from its home, where it runs: so its database needs no path."""
+    kept = {name: value for name, value in os.environ.items() if INHERITED.fullmatch(name)}
     return kept | {
         "PYTHONPATH": str(EMBEDDED),
         "PYTHONDONTWRITEBYTECODE": "1",
         "ARGILLA_HOME_PATH": str(home.folder),
-        "ARGILLA_DATABASE_URL": f"sqlite+aiosqlite:///{home.database}?check_same_thread=False",
+        "ARGILLA_DATABASE_URL": f"sqlite+aiosqlite:///{home.database.name}?check_same_thread=False",
         "ARGILLA_DATABASE_SQLITE_TIMEOUT": "30",
         "ARGILLA_SEARCH_ENGINE": "sqlite",
         "ARGILLA_CORS_ORIGINS": "[]",

@@ -28,7 +28,8 @@ def migrate(database: Path) -> bool:
         with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(partial)) as new:
             old.backup(new)
             old.execute("pragma wal_checkpoint(truncate)")
-    was, settings.database_url = settings.database_url, url(partial)
+    was = settings.database_url
+    settings.database_url = was.replace(database.name, partial.name)  # both are named from the folder we run in
     try:
         alembic.command.upgrade(config, "head")
     finally:
@@ -56,11 +57,6 @@ def revision(database: Path) -> str | None:
         named = connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone()
         row = connection.execute("select version_num from alembic_version").fetchone() if named else None
     return row[0] if row else None
-
-
-def url(database: Path) -> str:
-    """The address under which SQLAlchemy knows a database."""
-    return f"sqlite+aiosqlite:///{database}?check_same_thread=False"
 
 
 RECOUNT = """

@@ -32,7 +32,7 @@ THREADS = {"high": 2, "default": 1}
 """Threads for each queue."""
 
 KEPT_S = 86_400.0
-"""How long what became of a job can be asked for; parked ones stay a week."""
+"""How long what became of a job can be asked for; of a parked one a week. Its arguments, which may hold texts, go."""
 
 LOOKS_EVERY_S = 1.0
 """How often a queue is asked for jobs that are due again; new ones are begun at once."""
@@ -51,6 +51,11 @@ create table if not exists jobs (
     error text
 );
 create index if not exists due on jobs (queue, status, due_at);
+"""
+
+ADD = """
+insert or ignore into jobs (id, queue, function, arguments, status, waits, due_at, changed_at)
+values (?, ?, ?, ?, 'queued', ?, ?, ?)
 """
 
 CLAIM = """
@@ -77,6 +82,7 @@ class Jobs:
         self.lock = threading.Lock()
         self.new = threading.Condition()
         self.stopping = False
+        self.unwritten: list[Row] = []
         self.db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self.db.execute("pragma journal_mode=wal")
         self.db.execute("pragma synchronous=normal")
@@ -100,18 +106,27 @@ class Jobs:
         name = f"{call.__module__}:{call.__qualname__}"
         arguments = json.dumps([list(args or ()), kwargs or {}], default=typed)
         now = time.time()
-        self.do(
-            "insert into jobs (id, queue, function, arguments, status, waits, due_at, changed_at)"
-            " values (?, ?, ?, ?, 'queued', ?, ?, ?)",
-            *(job.id, queue, name, arguments, json.dumps(waits), now, now),
-        )
+        row = (job.id, queue, name, arguments, json.dumps(waits), now, now)
+        try:
+            self.do(ADD, *row)
+        except sqlite3.Error as error:
+            LOG.error("job %s cannot be written down (%s); it is tried again", name, error)
+            self.unwritten.append(row)
         with self.new:
             self.new.notify_all()
         return job
 
+    def write_down(self) -> None:
+        """Writes down the jobs that could not be when they came, as on a full disk."""
+        while self.unwritten:
+            self.do(ADD, *self.unwritten[0])
+            self.unwritten.pop(0)
+
     def status(self, job_id: str) -> str | None:
         """What became of a job, in RQ's words; None where nothing is known of it."""
         rows = self.do("select status from jobs where id = ?", job_id)
+        if not rows and any(row[0] == job_id for row in [*self.unwritten]):
+            return "queued"
         return str(rows[0][0]) if rows else None
 
     def work(self, queue: str) -> None:
@@ -119,6 +134,7 @@ class Jobs:
         while not self.stopping:
             try:
                 with self.new:
+                    self.write_down()
                     rows = self.do(CLAIM, queue=queue, now=time.time())
                     if not rows:
                         self.new.wait(timeout=LOOKS_EVERY_S)
@@ -147,8 +163,8 @@ class Jobs:
         else:
             LOG.warning("job %s %s: parked after %d tries (%s)", function, job_id, tries, error)
             self.do(
-                "update jobs set status = 'failed', arguments = ?, error = ?, changed_at = ? where id = ?",
-                *(without_token(arguments), error, time.time(), job_id),
+                "update jobs set status = 'failed', arguments = null, error = ?, changed_at = ? where id = ?",
+                *(error, time.time(), job_id),
             )
 
 
@@ -177,12 +193,8 @@ class Queue:
         retry: Retry | None = None,
         **_: object,
     ) -> Job:
-        """Writes a call down. Where that fails, what it is about was saved all the same, and is not refused for it."""
-        try:
-            return here().add(self.name, func, args, kwargs, retry)
-        except sqlite3.Error as error:
-            LOG.error("job %s was not written down (%s): it will not be done", func.__qualname__, error)
-            return Job("")
+        """Writes a call down. Where that must wait, what it is about was saved all the same, and is not refused."""
+        return here().add(self.name, func, args, kwargs, retry)
 
 
 class NoRedis:
@@ -271,9 +283,3 @@ def untyped(value: dict[str, Any]) -> object:
     if set(value) == {"$datetime"}:
         return datetime.fromisoformat(value["$datetime"])
     return value
-
-
-def without_token(arguments: str) -> str:
-    """The arguments of a job that nobody tries again, without what opens a door elsewhere."""
-    args, kwargs = json.loads(arguments)
-    return json.dumps([args, {name: value for name, value in kwargs.items() if name != "token"}])

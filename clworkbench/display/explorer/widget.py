@@ -1,0 +1,172 @@
+"""The explorer: an anywidget that asks for one page, one picture or one conversation at a time."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from secrets import token_hex
+from typing import Protocol
+
+import anywidget
+import polars as pl
+import traitlets
+
+from clworkbench.display.explorer.still import Code, Picture, still
+from clworkbench.errors import ClwError
+
+HERE = Path(__file__).parent
+
+
+class Source(Protocol):
+    """What stands behind an explorer. All of it raises `ClwError` where a filter cannot be used."""
+
+    def offers(self) -> dict[str, object]:
+        """What may be chosen, as JSON."""
+
+    def checked(self, filters: Mapping[str, object]) -> dict[str, object]:
+        """The filters, if they can be used, without the empty ones."""
+
+    def look(self, message: Mapping[str, object]) -> dict[str, object]:
+        """One page, bars and time, for the filters and the page that a message names, as JSON."""
+
+    def detail(self, interaction_id: str) -> dict[str, object]:
+        """A conversation and its feedback, as JSON."""
+
+    def among(self, ids: Sequence[str], filters: Mapping[str, object]) -> list[str]:
+        """Those of the ids that the filters leave."""
+
+    def rows(self, filters: Mapping[str, object], ids: Sequence[str]) -> pl.DataFrame:
+        """The marked signals, or all found where none is marked."""
+
+    def code(self, filters: Mapping[str, object], ids: Sequence[str]) -> str:
+        """Python that gives the same rows."""
+
+    def picture(self, filters: Mapping[str, object], ids: Sequence[str], group_by: str) -> Picture:
+        """What is seen just now."""
+
+    def save(self, name: str, filters: Mapping[str, object], *, replace: bool) -> object:
+        """The filters as a slice of clw.toml."""
+
+    def push(self, name: str | None, ids: Sequence[str], *, dry_run: bool) -> object:
+        """Puts signals before annotators."""
+
+
+class Explorer(anywidget.AnyWidget):
+    """A table of signals with filters, rates and conversations, whose state comes back as data and as code.
+
+    Attributes:
+        filters: as `slices.filters.Filters.state` has them; may be set.
+        group_by: the column that the bars stand by; may be set.
+        selected_ids: the signals that are marked. Those that a new filter no longer finds are let go, which is said.
+        offers: what may be chosen; it never changes.
+    """
+
+    _esm = HERE / "explorer.js"
+    _css = HERE / "explorer.css"
+    filters = traitlets.Dict().tag(sync=True)
+    group_by = traitlets.Unicode("").tag(sync=True)
+    selected_ids = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    offers = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, source: Source, *, filters: Mapping[str, object] | None = None, group_by: str = "") -> None:
+        self._source = source
+        self._still_class = f"clw-still-{token_hex(8)}"
+        offers = {**source.offers(), "still": self._still_class}
+        super().__init__(offers=offers, filters=dict(filters or {}), group_by=group_by)
+        self._shown: _Handle | None = None
+        self.on_msg(self._asked)
+        self.observe(self._moved, ["filters", "group_by", "selected_ids"])
+
+    @property
+    def selected(self) -> list[str]:
+        """The interaction ids of the signals that are marked; none where none is."""
+        return list(self.selected_ids)
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The marked signals, or all that are found where none is marked, in their order."""
+        return self._source.rows(self.filters, self.selected)
+
+    def code(self) -> Code:
+        """Python that gives the same rows, under the name `rows`."""
+        return Code(self._source.code(self.filters, self.selected))
+
+    def save(self, name: str, *, replace: bool = False) -> object:
+        """Writes the filters as a slice into clw.toml; marks are no part of it.
+
+        Raises:
+            ClwError: nothing is filtered, or clw.toml cannot take it.
+        """
+        return self._source.save(name, self.filters, replace=replace)
+
+    def push(self, name: str | None = None, *, dry_run: bool = False) -> object:
+        """Puts the marked signals before annotators, as `clw.push` does.
+
+        Raises:
+            ClwError: none is marked, or the annotators' server cannot be used.
+        """
+        return self._source.push(name, self.selected, dry_run=dry_run)
+
+    def __repr__(self) -> str:
+        return f"Explorer({self._source.picture(self.filters, self.selected, '').said})"
+
+    def _repr_html_(self) -> str:
+        return still(self._source.picture(self.filters, self.selected, self.group_by), css_class=self._still_class)
+
+    def _ipython_display_(self) -> None:
+        """Draws the widget, and beside it a still picture that stays when the kernel is gone.
+
+        The script hides it as long as the widget is alive.
+        """
+        from IPython.display import HTML, display
+
+        drawn = self._repr_mimebundle_()
+        display(drawn[0] if drawn else {}, raw=True)
+        self._shown = display(HTML(self._repr_html_()), display_id=True)
+
+    @traitlets.validate("filters")
+    def _usable(self, proposal: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+        return self._source.checked(proposal["value"])
+
+    def _moved(self, change: Mapping[str, object]) -> None:
+        if change["name"] == "filters":
+            kept = self._source.among(self.selected_ids, self.filters)
+            if kept != self.selected_ids:
+                self.selected_ids = kept
+        if self._shown is not None:
+            from IPython.display import HTML
+
+            self._shown.update(HTML(self._repr_html_()))
+
+    def _asked(self, _widget: object, message: object, _buffers: object) -> None:
+        """Answers a request of the browser, by its number."""
+        if isinstance(message, dict) and "request" in message:
+            self.send({"request": message["request"], **self.answer(message)})
+
+    def answer(self, message: Mapping[str, object]) -> dict[str, object]:
+        """What a request is answered with: a look, a conversation, or in words why there is none."""
+        try:
+            match message.get("kind"):
+                case "look":
+                    return {"look": self._source.look(message)}
+                case "detail":
+                    return {"detail": self._source.detail(str(message.get("id")))}
+        except ClwError as error:
+            return {"error": str(error)}
+        return {"error": f"no request {message.get('kind')!r}: there are look and detail."}
+
+
+class _Handle(Protocol):
+    def update(self, shown: object) -> None: ...
+
+
+def in_front_end(explorer: Explorer) -> Explorer:
+    """The explorer as the front end at hand takes it: in marimo it is wrapped, and looks the same from outside."""
+    import sys
+
+    if "marimo" not in sys.modules:
+        return explorer
+    import marimo
+
+    if not marimo.running_in_notebook():
+        return explorer
+    wrapped: Explorer = marimo.ui.anywidget(explorer)  # type: ignore[assignment]
+    return wrapped
