@@ -22,11 +22,14 @@ def label() -> None:
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=6900, show_default=True, help="0 takes any that is free."
+    "--port",
+    type=click.IntRange(0, 65535),
+    show_default="the last one, at first 6900",
+    help="0 takes any that is free.",
 )
 @workspace_option
 @answers
-def serve(port: int, workspace: str) -> Answer:
+def serve(port: int | None, workspace: str) -> Answer:
     """Start the annotators' server of this workspace, Argilla 2.8, and leave it running.
 
     It listens on this machine only. The first start builds a venv for it in the cache folder (CLW_CACHE moves it) and

@@ -8,7 +8,7 @@ from clworkbench.display.text import short
 
 @click.command()
 @click.argument("name", metavar="[SET]", required=False)
-@click.option("--n", type=click.IntRange(min=1), help="How many records; as many as the last selection chose if not.")
+@click.option("--n", type=click.IntRange(min=1), help="How many records; all that wait if not.")
 @click.option("--id", "ids", multiple=True, metavar="ID", help="Ask about this signal, candidate or not. Repeatable.")
 @click.option("--where", metavar="EXPR", help="Only candidates for which this SQL expression is true.")
 @click.option("--dry-run", is_flag=True, help="Show what the first card would look like; needs no server.")
@@ -19,8 +19,9 @@ def push(
 ) -> Answer:
     """Put candidates before annotators as the question SET of clw.toml asks; each once.
 
-    The last selection's candidates go to Argilla, redacted as [policy] has it, with the conversation, the answer or
-    answers, and suggestions. The same push again adds nothing. `clw label undo` takes a push back.
+    The candidates that this set has not asked about yet go to Argilla, redacted as [policy] has it, with the
+    conversation, the answer or answers, and suggestions. The same push again adds nothing. `clw label undo` takes a
+    push back.
     """
     from clworkbench.display.progress import progress_bar
     from clworkbench.loop.ask import push as ask

@@ -11,6 +11,7 @@ import polars as pl
 
 from clworkbench.demo.desk_people import ACTIONS, expected, wordings
 from clworkbench.demo.opening import found
+from clworkbench.demo.story import STORY
 from clworkbench.loop.capture import ingest
 from clworkbench.loop.data import import_labels
 from clworkbench.workspace import Workspace
@@ -60,6 +61,7 @@ def open_labelled(place: str | Path) -> Workspace:
     if (folder / "catalog.db").exists():
         return Workspace(folder)
     workspace = Workspace.create(folder, settings=SETTINGS, key=sha256(b"demo labelled").digest())
+    (folder / STORY).write_text('{"story": "labelled"}')
     (folder / "guidelines.md").write_text(GUIDELINES)
     with TemporaryDirectory() as inbox:
         log = Path(inbox) / "desk.jsonl"

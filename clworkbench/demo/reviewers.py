@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from clworkbench.demo.story import STORY
 from clworkbench.display.html import html_table
 from clworkbench.display.text import short
 from clworkbench.errors import LabelError
@@ -73,9 +74,14 @@ def review(
         seed: who answers what, and who errs where.
 
     Raises:
-        LabelError: the server cannot be used or is a team's, where made-up answers have no business; or nothing was
-            pushed yet.
+        LabelError: the workspace is no demo's or the server a team's, where made-up answers have no business; the
+            server cannot be used; or nothing was pushed yet.
     """
+    if not (workspace.folder / STORY).exists():
+        raise LabelError(
+            f"{workspace.folder}: no demo's workspace, and made-up answers have no business among real ones.\n"
+            "Give your colleagues accounts (`clw label annotator NAME`); in the notebook, set SIMULATED = False."
+        )
     asked = question_set(workspace, name)
     if not (place := address(workspace.folder)).embedded:
         raise LabelError(

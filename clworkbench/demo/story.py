@@ -15,6 +15,9 @@ from clworkbench.loop import convert, data, model, ship
 from clworkbench.loop.cycle import Cycle, cycle
 from clworkbench.workspace import Workspace
 
+STORY = "story.json"
+"""The file by which a demo's workspace is known."""
+
 Say = Callable[[str], None]
 """Told what happens, line by line."""
 
@@ -25,7 +28,7 @@ def open_story(place: Path, story: Mapping[str, object], settings: str) -> Works
     Raises:
         ClwError: the folder holds another story, or a workspace that is no story's.
     """
-    known = place / "story.json"
+    known = place / STORY
     if known.exists() and json.loads(known.read_text()) != story:
         raise ClwError(
             f"{place}: holds another story (other data, seed or size).\n"

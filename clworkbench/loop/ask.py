@@ -89,7 +89,7 @@ def push(
 ) -> Pushed:
     """Puts candidates before annotators, each once, with everything that a person needs to decide.
 
-    Candidates come from the last selection (and, where it chose some again, from those before), the most urgent first.
+    Candidates are those of all selections that this set has not asked about yet, the newest and most urgent first.
     Texts leave as the policy has it. What each record shows is noted before it is written, and that it was asked when
     all are: after a kill the same command completes what it began, with the same answers in the same order. A record
     that stands is never written again, so that what somebody said stays about what they saw.
@@ -97,7 +97,7 @@ def push(
     Args:
         workspace: where the candidates are.
         name: the question set; may be left out where there is one.
-        n: how many records at most; as many as the last selection chose when None.
+        n: how many records at most; all that wait when None.
         ids: interactions to ask about instead of candidates.
         where: an expression over signals that keeps only some, beside the set's own.
         dry_run: makes the cards, and neither looks for a server nor writes anything.

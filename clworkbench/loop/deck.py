@@ -29,6 +29,7 @@ NO_CANDIDATES = (
 
 NOT_ALLOWED, OUTSIDE = "kept out by the policy, or forgotten", "outside of `where`"
 SAME = "answers are the same without personal data"
+IN_A_SHEET = "answered in a sheet already"
 OTHER = "stands in Argilla already, and shows other answers"
 
 
@@ -87,7 +88,7 @@ def deal(
     Args:
         workspace: where the candidates are.
         asked: the question set.
-        n: how many at most; as many as the last selection chose when None.
+        n: how many at most; all that wait when None.
         ids: interactions to ask about instead of candidates.
         n_answers: how many answers the data set compares, where it stands already.
         stands: whether the data set is there: of one that is gone, only what was answered is known.
@@ -96,14 +97,14 @@ def deal(
         LabelError: nothing was selected, or one of `ids` is no signal.
     """
     usable = _usable(workspace, asked)
-    wanted = _wanted(workspace, asked, usable, ids, whole=n is not None, stands=stands)
+    wanted = _wanted(workspace, asked, usable, ids, stands=stands)
     options, n_answers = _options(asked, wanted, usable, n_answers)
     way = _askable(wanted.fresh, usable, options, n_answers)
     gold = _askable(wanted.gold, usable, options, n_answers).rows
     most = n if n is not None else way.rows.height + gold.height
     dealt = mixed(asked, way.rows, gold, most, workspace.pseudonyms)
     made = _cards(workspace, asked, dealt, usable, n_answers)
-    left_out = way.dropped | {SAME: dealt.height - len(made)}
+    left_out = {IN_A_SHEET: wanted.in_sheets} | way.dropped | {SAME: dealt.height - len(made)}
     begun = wanted.noted.filter(pl.col("state") == "pushing").select("interaction_id", "options")
     return Deck(
         cards=made,
@@ -115,12 +116,13 @@ def deal(
 
 
 class _Wanted(NamedTuple):
-    """Whom to ask about: candidates (`fresh`) and known answers, how many were asked before, and what was noted."""
+    """Whom to ask: candidates (`fresh`) and known answers; how many were asked before, or answered in a sheet."""
 
     fresh: pl.DataFrame
     gold: pl.DataFrame
     known: int
     noted: pl.DataFrame
+    in_sheets: int
 
 
 def _wanted(
@@ -129,7 +131,6 @@ def _wanted(
     usable: pl.DataFrame,
     ids: Sequence[str] | None,
     *,
-    whole: bool,
     stands: bool,
 ) -> _Wanted:
     labels, noted = workspace.labels(), workspace.asked(asked.name).filter(pl.col("state") != "undone")
@@ -137,11 +138,11 @@ def _wanted(
     gold = _gold(asked, labels, known)
     if ids is None:
         begun = noted.filter(pl.col("state") == "pushing")
-        pool = _candidates(workspace, known, labels, begun, whole=whole)
+        pool, in_sheets = _candidates(workspace, labels, begun)
     else:
-        pool, gold = _named(ids, usable), gold.clear()
+        pool, in_sheets, gold = _named(ids, usable), 0, gold.clear()
     fresh = pool.join(known, on="interaction_id", how="anti", maintain_order="left")
-    return _Wanted(fresh, gold, pool.height - fresh.height, noted)
+    return _Wanted(fresh, gold, pool.height - fresh.height, noted, in_sheets)
 
 
 def _usable(workspace: Workspace, asked: QuestionSet) -> pl.DataFrame:
@@ -164,37 +165,24 @@ def _known(workspace: Workspace, asked: QuestionSet, noted: pl.DataFrame, *, sta
     return found.select("interaction_id").unique()
 
 
-def _candidates(
-    workspace: Workspace, known: pl.DataFrame, labels: pl.DataFrame, begun: pl.DataFrame, *, whole: bool
-) -> pl.DataFrame:
-    """Candidates, those of an interrupted push first, then of the last selection: their ids, and `reasons`.
+def _candidates(workspace: Workspace, labels: pl.DataFrame, begun: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """The candidates of all selections, those of an interrupted push first, then the newest: their ids, and `reasons`.
 
-    A selection that chooses a candidate again adds no row, so that those before it count as well where nobody has said
-    anything about them. Unless `whole`, as many as the last selection chose, and those of an interrupted push.
+    Those that somebody has answered in a sheet are left out, and counted.
     """
-    selections = workspace.catalog.batches(kind="select")
     found = workspace.read("candidates")
     if found.is_empty():
         raise LabelError(NO_CANDIDATES)
-    last, by_reason = selections[-1].seq, selections[-1].detail.get("by_reason")
-    assert isinstance(by_reason, dict)
-    done = labels.filter(pl.col("status") == "submitted").join(known, on="interaction_id", how="anti")
+    in_sheets = labels.filter(pl.col("status") == "submitted", ~pl.col("source").str.starts_with(SETS))
     pool = (
         found.sort("seq", "priority", "candidate_id", descending=[True, True, False])
         .unique("interaction_id", keep="first", maintain_order=True)
-        .join(
-            done.select("interaction_id", labelled=True).unique(),
-            on="interaction_id",
-            how="left",
-            maintain_order="left",
-        )
         .with_columns(begun=pl.col("interaction_id").is_in(begun["interaction_id"].implode()))
-        .filter((pl.col("seq") == last) | pl.col("labelled").is_null() | pl.col("begun"))
         .sort("begun", descending=True, maintain_order=True)
     )
-    older = pool.filter(pl.col("begun"), pl.col("seq") != last).height
-    most = pool.height if whole else older + sum(by_reason.values())
-    return pool.head(most).select("interaction_id", "candidate_id", "reasons")
+    answered = pl.col("interaction_id").is_in(in_sheets["interaction_id"].implode()) & ~pl.col("begun")
+    kept = pool.filter(~answered)
+    return kept.select("interaction_id", "candidate_id", "reasons"), pool.height - kept.height
 
 
 def _named(ids: Sequence[str], usable: pl.DataFrame) -> pl.DataFrame:

@@ -33,6 +33,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         patch.setenv("CLW_KEY", "6b" * 32)
         patch.delenv("ARGILLA_API_URL", raising=False)
         place = make(folder)
+        (folder / "story.json").write_text("{}")  # who answers here is simulated
         serve(Home.of(folder), port=0)
         try:
             ids = place.signals()["interaction_id"].to_list()

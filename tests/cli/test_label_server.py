@@ -77,9 +77,16 @@ def test_serve_status_and_stop_as_a_newcomer_types_them(clw, tmp_path):
         again = clw("serve")
         assert told["url"] in again.stdout
         assert str(home.password_file) in again.stdout
+        elsewhere = clw("serve", "--port", "6901")
+        assert elsewhere.returncode == 2
+        assert f"it runs already, at {told['url']}" in elsewhere.stderr
         asked = json.loads(clw("status", "--json").stdout)
         assert (asked["version"], asked["users"], asked["log"]) == ("2.8.0", {"owner": "owner"}, str(home.log))
     finally:
         ended = clw("stop")
     assert ended.stdout == "Argilla's server ended.\n"
     assert clw("status").returncode == 1
+    try:
+        assert told["url"] in clw("serve").stdout  # bookmarks hold
+    finally:
+        clw("stop")

@@ -14,6 +14,7 @@ from clworkbench.loop.answers import pull
 from clworkbench.loop.ask import push
 from clworkbench.loop.data import choose
 from clworkbench.settings import QuestionSet
+from clworkbench.workspace import Workspace
 from tests.labels.test_argilla import answering
 
 
@@ -34,6 +35,11 @@ def test_the_made_up_workspace_knows_what_is_right(workspace):
     assert 0.5 < share < 0.8
     gold = workspace.labels()
     assert (gold.height, gold["source"].unique().to_list()) == (KNOWN, ["gold"])
+
+
+def test_they_never_answer_among_real_people(tmp_path):
+    with pytest.raises(LabelError, match="no demo's workspace"):
+        review(Workspace.create(tmp_path / "w", key=b"k" * 32), {})
 
 
 def test_they_never_answer_in_a_teams_argilla(workspace, monkeypatch):

@@ -65,7 +65,7 @@ def test_the_owner_is_the_only_user_that_a_server_is_born_with(argilla_server):
 
 
 def test_serving_again_starts_nothing_and_names_the_same_process(argilla_server):
-    again = process.serve(argilla_server.home, port=1)
+    again = process.serve(argilla_server.home)
     assert again == process.running(argilla_server.home)
     assert again.url == argilla_server.url
 

@@ -54,8 +54,16 @@ def test_candidates_that_a_later_selection_left_alone_are_still_asked_about(aski
     assert data.choose(asking.workspace, 4).taken_out["drawn_before"] == 5
     assert len(dealt(asking).cards) == 5
     one_more(asking)
-    assert len(dealt(asking).cards) == 1
-    assert len(dealt(asking, n=10).cards) == 6
+    assert len(dealt(asking).cards) == 6
+    assert len(dealt(asking, n=2).cards) == 2
+
+
+def test_a_candidate_that_was_answered_in_a_sheet_is_not_asked_about_and_is_counted(asking, tmp_path):
+    sheet = tmp_path / "answered.csv"
+    sheet.write_text(f"interaction_id,value\n{asking.ids()['one']},accept\n")
+    data.import_labels(asking.workspace, sheet)
+    deck = dealt(asking)
+    assert (len(deck.cards), deck.left_out) == (4, {"answered in a sheet already": 1})
 
 
 def test_a_signal_that_somebody_names_is_asked_about_without_a_candidate(asking):

@@ -27,6 +27,7 @@ class Home:
     annotators/        each annotator's first password, mode 0600
     server.log         what the server says, without texts, tokens or addresses' queries
     server.json        the process that serves, while it does
+    port               where it listened last
     erasing.json       the port to serve at again, while something is being erased
     """
 
@@ -71,6 +72,11 @@ class Home:
     def password_file(self) -> Path:
         """The file that holds the owner's password."""
         return self.folder / "password"
+
+    @property
+    def port_file(self) -> Path:
+        """The port that the server had last: bookmarks hold over a restart."""
+        return self.folder / "port"
 
     @property
     def passwords(self) -> Path:

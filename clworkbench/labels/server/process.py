@@ -15,7 +15,7 @@ import msgspec
 import psutil
 
 from clworkbench.errors import LabelError
-from clworkbench.files import told_when_full
+from clworkbench.files import told_when_full, write_atomically
 from clworkbench.labels.server.held import held
 from clworkbench.labels.server.home import USERNAME, Home
 from clworkbench.labels.server.install import EMBEDDED, Say, installed
@@ -63,30 +63,51 @@ class Serving:
         return {"url": self.url, "username": self.username, "password_file": str(self.password_file), "pid": self.pid}
 
 
-def serve(home: Home, *, port: int = PORT, say: Say = lambda _: None) -> Serving:
+def serve(home: Home, *, port: int | None = None, say: Say = lambda _: None) -> Serving:
     """Starts the server of a home and waits until it answers; where it runs already, that one is returned.
 
     Args:
         home: the server's folder; made where it is missing.
-        port: where it listens on this machine; 0 takes any that is free.
+        port: where it listens on this machine; 0 takes any that is free, None the last one, at first 6900.
         say: told what takes long.
 
     Raises:
-        LabelError: it cannot be installed or started, its port is taken, or its home is open to others.
+        LabelError: it cannot be installed or started, its port is taken, it runs on another port, or its home is open
+            to others.
         ArtefactError: the disk is full.
     """
     if found := running(home):
-        return found
+        return _on(found, port)
     python = installed(say)
     home.make_folder()
     with held(home.starting, wait_s=READY_WITHIN_S, told=lambda: say("another process starts it; waiting")):
         if found := running(home):
-            return found
+            return _on(found, port)
+        if port is None:
+            port = _last_port(home)
         if port:
             _refuse_taken(port)
         home.make_secrets()
         with told_when_full("the annotation server's files", home.folder):
-            return _start(home, python, port)
+            started = _start(home, python, port)
+            write_atomically(home.port_file, f"{started.port}\n")
+            home.port_file.chmod(0o600)
+            return started
+
+
+def _on(found: Serving, port: int | None) -> Serving:
+    """A server that runs, if it listens where it is wanted."""
+    if port not in (None, 0, found.port):
+        raise LabelError(f"it runs already, at {found.url}.\nTo have it on port {port}, `clw label stop` it first.")
+    return found
+
+
+def _last_port(home: Home) -> int:
+    try:
+        port = int(home.port_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return PORT
+    return port if 0 < port < 65_536 else PORT
 
 
 def running(home: Home) -> Serving | None:
