@@ -14,6 +14,9 @@ from clworkbench.labels.rest import Refused
 
 __all__ = ["Address", "Argilla", "Dataset", "address", "connect"]
 
+TAKEN = (409, 500)
+"""What Argilla answers where a name is taken: 500 where two ask for it at the same moment."""
+
 OLDEST, NEXT = (2, 4), (3, 0)
 """Versions of Argilla that this speaks with: chat fields came with 2.4."""
 
@@ -129,10 +132,10 @@ class Argilla(Records):
         try:
             return self.call("POST", "workspaces", _Named, json={"name": name}).id
         except Refused as error:
+            if error.status in TAKEN and (there := self.team(name)):  # somebody else made it meanwhile
+                return there
             if error.status != 409:
                 raise
-            if there := self.team(name):  # somebody else made it meanwhile
-                return there
             raise LabelError(
                 f"{self.url}: {self.username} does not belong to the workspace {name!r}.\n"
                 "Have its admin or an owner add you, or name another `team` in clw.toml."
@@ -259,7 +262,7 @@ class Argilla(Records):
         try:
             made = self.call("POST", "datasets", _DatasetThere, json=body)
         except Refused as error:
-            if error.status == 409 and self._there(form.name, team):  # another push began it meanwhile
+            if error.status in TAKEN and self._there(form.name, team):  # another push began it meanwhile
                 return self.ensure(form, team)
             raise
         try:
