@@ -9,6 +9,7 @@ import msgspec
 
 from clworkbench.errors import LabelError
 from clworkbench.labels.answers import Json, Question
+from clworkbench.labels.argilla import Argilla
 from clworkbench.labels.rest import Refused, Rest
 
 PAGE = 500
@@ -44,15 +45,6 @@ class DataSet(NamedTuple):
     active_at: datetime
     n_answered: int
     state: str
-
-
-class _Named(msgspec.Struct):
-    id: str
-    name: str
-
-
-class _Teams(msgspec.Struct):
-    items: list[_Named]
 
 
 class _Set(msgspec.Struct):
@@ -107,16 +99,15 @@ class _Page(msgspec.Struct):
     total: int | None = None
 
 
-def data_set(argilla: Rest, name: str, team: str) -> DataSet | None:
+def data_set(argilla: Argilla, name: str, team: str) -> DataSet | None:
     """The published data set of this name in a team's workspace, None where there is none.
 
     Raises:
         LabelError: Argilla cannot be reached, or says no.
     """
-    teams = {each.name: each.id for each in argilla.call("GET", "me/workspaces", _Teams).items}
-    if team not in teams:
+    if (team_id := argilla.team(team)) is None:
         return None
-    found = argilla.call("GET", "me/datasets", _Sets, params={"name": name, "workspace_id": teams[team]}).items
+    found = argilla.call("GET", "me/datasets", _Sets, params={"name": name, "workspace_id": team_id}).items
     ready = [each for each in found if each.name == name and each.status == "ready"]
     if not ready:
         return None
@@ -187,15 +178,15 @@ def by_record(argilla: Rest, found: DataSet, ids: Iterable[str]) -> list[Json]:
     return [each for each in records if each.get("dataset_id") == found.id]
 
 
-def usernames(argilla: Rest) -> tuple[dict[str, str], bool]:
+def usernames(argilla: Argilla) -> tuple[dict[str, str], bool]:
     """The names of accounts by Argilla's id, and whether these are all: an admin's key tells those of its teams."""
     try:
         return {user.id: user.username for user in argilla.call("GET", "users", _Users).items}, True
     except Refused as error:
         if error.status != 403:
             raise
-    teams = argilla.call("GET", "me/workspaces", _Teams).items
-    members = (user for team in teams for user in argilla.call("GET", f"workspaces/{team.id}/users", _Users).items)
+    teams = argilla.teams().values()
+    members = (user for team in teams for user in argilla.call("GET", f"workspaces/{team}/users", _Users).items)
     return {user.id: user.username for user in members}, False
 
 

@@ -121,9 +121,13 @@ class Argilla(Records):
 
     # teams and their people
 
+    def teams(self) -> dict[str, str]:
+        """By name, the id of each team's workspace that the key's owner may see."""
+        return {each.name: each.id for each in self.call("GET", "me/workspaces", _Teams).items}
+
     def team(self, name: str) -> str | None:
         """The id of a team's workspace; None where there is none that the key's owner may see."""
-        return next((each.id for each in self.call("GET", "me/workspaces", _Teams).items if each.name == name), None)
+        return self.teams().get(name)
 
     def make_team(self, name: str) -> str:
         """The id of a team's workspace, which is made where it is missing."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from clworkbench.labels.answered import usernames
-from clworkbench.labels.rest import Rest
+from clworkbench.labels.argilla import Argilla
 from clworkbench.workspace import Workspace
 
 
@@ -24,7 +24,7 @@ class Accounts:
     there: Collection[str] | None
 
     @classmethod
-    def of(cls, workspace: Workspace, argilla: Rest) -> "Accounts":
+    def of(cls, workspace: Workspace, argilla: Argilla) -> "Accounts":
         """The accounts as they were noted, and as they stand in Argilla."""
         sql = (
             "select json_extract(detail, '$.annotators') from batches"

@@ -1,18 +1,18 @@
 """Pull: what annotators answered in Argilla comes back as labels; nothing twice, nothing lost."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 import polars as pl
 
 from clworkbench.display.progress import Advance, silent
-from clworkbench.errors import LabelError
 from clworkbench.labels.answered import by_record, data_set
 from clworkbench.labels.answers import SUBMITTED
 from clworkbench.labels.argilla import address, connect
 from clworkbench.loop.accounts import Accounts
 from clworkbench.loop.agreement import agreement
+from clworkbench.loop.asked import question_sets
 from clworkbench.loop.data import WAIT_S
 from clworkbench.loop.pulled import Pulled, Total
 from clworkbench.loop.reading import Reading, known_labels, source_of
@@ -98,22 +98,6 @@ def _compacted(workspace: Workspace, found: Pulled) -> Pulled:
         with workspace.lease("label", "label pull", wait_s=WAIT_S):
             workspace.compact(["labels"])
     return found
-
-
-def question_sets(workspace: Workspace, name: str | None) -> Sequence[QuestionSet]:
-    """The question sets of `[labels.ask]`, or the one of this name.
-
-    Raises:
-        LabelError: there is none of that name; says which there are.
-    """
-    sets = workspace.settings.labels.ask
-    chosen = [each for each in sets if name in (None, each.name)]
-    if not chosen:
-        raise LabelError(
-            f"no question set {name!r}. There: {', '.join(each.name for each in sets)}.\n"
-            f"Declare [labels.ask.{name}] in clw.toml."
-        )
-    return chosen
 
 
 def _not_there(workspace: Workspace, asked: QuestionSet, total: Total) -> list[str]:

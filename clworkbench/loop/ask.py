@@ -14,7 +14,7 @@ from clworkbench.labels.assignment import Annotator, annotator
 from clworkbench.labels.cards import Card
 from clworkbench.labels.questions import form, read_guidelines
 from clworkbench.labels.server.home import Home
-from clworkbench.loop.asked import asking, note
+from clworkbench.loop.asked import asking, note, question_sets
 from clworkbench.loop.deck import Deck, deal
 from clworkbench.settings import QuestionSet
 from clworkbench.workspace import Workspace
@@ -64,17 +64,11 @@ def question_set(workspace: Workspace, name: str | None = None) -> QuestionSet:
     Raises:
         LabelError: there is none of this name, or several to choose from.
     """
-    sets = {asked.name: asked for asked in workspace.settings.labels.ask}
-    if name is None and len(sets) == 1:
-        return next(iter(sets.values()))
-    if name in sets:
-        return sets[name]
-    there = ", ".join(sets)
-    if name is None:
-        raise LabelError(
-            f"which question set? clw.toml has {there}.\nName one, e.g. `clw label push {next(iter(sets))}`."
-        )
-    raise LabelError(f"no question set {name!r}: clw.toml has {there}.\nDeclare it as [labels.ask.{name}].")
+    sets = question_sets(workspace, name)
+    if len(sets) == 1:
+        return sets[0]
+    there = ", ".join(asked.name for asked in sets)
+    raise LabelError(f"which question set? clw.toml has {there}.\nName one, e.g. `clw label push {sets[0].name}`.")
 
 
 def push(

@@ -14,11 +14,28 @@ from clworkbench.labels.cards import Card
 from clworkbench.labels.latest import SETS
 from clworkbench.labels.records import DELETED
 from clworkbench.schemas import ASKED
+from clworkbench.settings import QuestionSet
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import Batch, now
 from clworkbench.workspace.folder import stable_id
 
 WAIT_S = 600.0
+
+
+def question_sets(workspace: Workspace, name: str | None) -> Sequence[QuestionSet]:
+    """The question sets of `[labels.ask]`, or the one of this name.
+
+    Raises:
+        LabelError: there is none of that name; says which there are.
+    """
+    sets = workspace.settings.labels.ask
+    chosen = [each for each in sets if name in (None, each.name)]
+    if not chosen:
+        raise LabelError(
+            f"no question set {name!r}. There: {', '.join(each.name for each in sets)}.\n"
+            f"Declare [labels.ask.{name}] in clw.toml."
+        )
+    return chosen
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from clworkbench.errors import ClwError, LabelError
 from clworkbench.labels.argilla import address, connect
 from clworkbench.labels.webhook import BadDelivery, Touched, Verifier, hang_up, listen, touched
 from clworkbench.loop.agreement import agreement
-from clworkbench.loop.answers import bring, pull_records, question_sets
+from clworkbench.loop.answers import bring, pull_records
+from clworkbench.loop.asked import question_sets
 from clworkbench.loop.pulled import Pulled
 from clworkbench.serving.bodies import JSON, Body, InFlight, Refused, media_type
 from clworkbench.serving.capture import Address

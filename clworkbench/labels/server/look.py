@@ -46,15 +46,6 @@ class Standing:
         return said if self.data_sets else [*said, "  no data set yet: `clw label push` makes one"]
 
 
-class _Team(msgspec.Struct):
-    id: str
-    name: str
-
-
-class _Teams(msgspec.Struct):
-    items: list[_Team]
-
-
 class _User(msgspec.Struct):
     username: str
     role: str
@@ -87,7 +78,7 @@ def look(place: Address) -> Standing:
         LabelError: it cannot be reached, or does not take the key.
     """
     with connect(place) as argilla:
-        teams = {team.id: team.name for team in argilla.call("GET", "me/workspaces", _Teams).items}
+        teams = {own: name for name, own in argilla.teams().items()}
         sets = []
         for found in argilla.call("GET", "me/datasets", _Sets).items:
             is_ready = found.status == "ready"
