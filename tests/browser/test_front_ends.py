@@ -136,6 +136,8 @@ def test_marimo_opens_it_and_runs_every_cell(source, watched, tiny_workspace, tm
         # marimo 0.25 shows prose without running it, as out of date; then "run all stale cells" runs it too.
         opened = f"() => {{ const s = ({MARIMO_CELLS})(); return s.length === {n} && !s.some({BUSY}); }}"
         page.wait_for_function(opened, timeout=RUN_MS)
+        # A widget's cell that runs again while its script still loads loses the script: it must stand before.
+        expect(page.get_by_test_id("clw-explorer")).to_have_count(text.count("clw.explore("), timeout=30_000)
         page.keyboard.press("Control+Shift+R")
         done = f"() => ({MARIMO_CELLS})().every(status => status === 'idle')"
         page.wait_for_function(done, timeout=RUN_MS)
