@@ -237,22 +237,44 @@ SUITE = pl.Schema(
 """One row for each frozen example of a suite. `group` names what must not stand in training as well (conversation,
 user, wording); `signal_ids` the signals it came from, if any."""
 
-TRAINING_ROWS = pl.Schema(
-    {
-        "row_id": pl.String(),
-        "prompt": MESSAGES,
-        "completion": MESSAGES,
-        "weight": pl.Float64(),
-        "rule": pl.String(),
-        "signal_ids": pl.List(pl.String()),
-        "feedback_ids": pl.List(pl.String()),
-        "label_ids": pl.List(pl.String()),
-        "group": pl.String(),
-        "at": TimestampUtc,
-        "split": pl.String(),
-    }
-)
-"""One row for each supervised example: what it teaches, by which rule, and from which signals, feedback and labels."""
+TrainingKind = Literal["sft", "preference", "unpaired", "reward", "prompts"]
+TRAINING_KINDS: tuple[str, ...] = get_args(TrainingKind)
+
+_WHENCE: dict[str, pl.DataType] = {
+    "weight": pl.Float64(),
+    "rule": pl.String(),
+    "signal_ids": pl.List(pl.String()),
+    "feedback_ids": pl.List(pl.String()),
+    "label_ids": pl.List(pl.String()),
+    "group": pl.String(),
+    "at": TimestampUtc,
+    "split": pl.String(),
+    "tools": pl.String(),
+}
+
+TRAINING_ROWS: dict[str, pl.Schema] = {
+    "sft": pl.Schema({"row_id": pl.String(), "prompt": MESSAGES, "completion": MESSAGES, **_WHENCE}),
+    "preference": pl.Schema(
+        {"row_id": pl.String(), "prompt": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES, **_WHENCE}
+    ),
+    "unpaired": pl.Schema(
+        {"row_id": pl.String(), "prompt": MESSAGES, "completion": MESSAGES, "label": pl.Boolean(), **_WHENCE}
+    ),
+    "reward": pl.Schema(
+        {"row_id": pl.String(), "chosen": MESSAGES, "rejected": MESSAGES, "margin": pl.Float64(), **_WHENCE}
+    ),
+    "prompts": pl.Schema(
+        {"row_id": pl.String(), "prompt": MESSAGES, "verifier": pl.String(), "expected": pl.String(), **_WHENCE}
+    ),
+}
+"""One row for each training example, by kind of set, under TRL's column names: what it teaches, by which `rule`, with
+which `weight`, and from which signals, feedback and labels. `tools` (JSON: the schemas the model could call, or null).
+
+- `sft`: `completion` answers `prompt`.
+- `preference`: of two answers to `prompt`, `chosen` was better.
+- `unpaired`: `completion` was wanted (`label` true) or not.
+- `reward`: of two whole dialogues, `chosen` was better, by `margin` (null where nobody said by how much).
+- `prompts`: what a sampled answer to `prompt` is verified with: `verifier` names a scorer, `expected` what it expects."""
 
 FeedbackKind = Literal["rating", "correction", "preference", "outcome", "comment", "event"]
 Origin = Literal["user", "operator", "reviewer", "system"]

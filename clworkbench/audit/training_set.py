@@ -22,7 +22,7 @@ def training_set(workspace: Workspace, artefact_id: str) -> list[Check]:
     checks, manifest = whole(workspace, artefact_id)
     if manifest is None:
         return checks
-    more, rows = rows_of(workspace, manifest, TRAINING_ROWS)
+    more, rows = rows_of(workspace, manifest, TRAINING_ROWS["sft"])
     checks += more
     said = _shaped(manifest)
     if isinstance(said, Check):

@@ -109,7 +109,7 @@ def build_sft(
     held = rows.filter(pl.col("split") == "holdout").with_columns(replay=pl.lit(value=False))
     final = pl.concat([kept, held]).sort("row_id")
     n_new = final.filter((pl.col("split") == "train") & ~pl.col("replay")).height
-    frame = final.select(pl.col(name).cast(dtype) for name, dtype in TRAINING_ROWS.items())
+    frame = final.select(pl.col(name).cast(dtype) for name, dtype in TRAINING_ROWS["sft"].items())
     return BuiltSet(frame, signals.height, waterfall.dropped, n_new)
 
 
