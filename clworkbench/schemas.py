@@ -274,7 +274,7 @@ which `weight`, and from which signals, feedback and labels. `tools` (JSON: the 
 - `preference`: of two answers to `prompt`, `chosen` was better.
 - `unpaired`: `completion` was wanted (`label` true) or not.
 - `reward`: of two whole dialogues, `chosen` was better, by `margin` (null where nobody said by how much).
-- `prompts`: what a sampled answer to `prompt` is verified with: `verifier` names a scorer, `expected` what it expects."""
+- `prompts`: a sampled answer to `prompt` is verified: `verifier` names a scorer, `expected` what it expects."""
 
 FeedbackKind = Literal["rating", "correction", "preference", "outcome", "comment", "event"]
 Origin = Literal["user", "operator", "reviewer", "system"]
