@@ -11,16 +11,15 @@ from typing import Any
 import msgspec
 
 from clworkbench.errors import SettingsError
-from clworkbench.settings.labels import LabelSettings, QuestionSet
-from clworkbench.settings.policy import CapSettings, ExclusionRule, PolicySettings, QualitySettings, SampleSettings
+from clworkbench.settings.labels import LabelSettings
+from clworkbench.settings.mistakes import in_words
+from clworkbench.settings.policy import PolicySettings
 from clworkbench.settings.sources import FORMAT_NAMES, OutcomeRule, Source
 from clworkbench.settings.work import (
     BudgetSettings,
     CandidateSettings,
     EvalSettings,
-    GateRule,
     GateSettings,
-    Limit,
     ModelSettings,
     TrainingSettings,
 )
@@ -71,9 +70,9 @@ def parse_settings(text: str, place: str = "clw.toml") -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{place}: not TOML: {error}. Mend that line.") from error
     try:
-        settings = msgspec.convert(_shaped(raw), Settings)
+        settings = msgspec.convert(shaped := _shaped(raw), Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{place}: {_in_words(str(error))}") from error
+        raise SettingsError(f"{place}: {in_words(str(error), shaped, Settings)}") from error
     _check_sources(settings, place)
     _check_policy(settings, place)
     _check_asks(settings, place)
@@ -203,38 +202,3 @@ def _duration(table: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:
             f"{place}: {key} = {text[:40]!r} is more than 100 years.\nWrite at most '{LONGEST // unit}{match[2]}'."
         )
     return {**table, key: int(digits) * unit}
-
-
-def _in_words(message: str) -> str:
-    """The words of msgspec, with the way out for a misspelt key."""
-    what, _, where = message.partition(" - at ")
-    where = where.strip("`").removeprefix("$").lstrip(".") or "the top level"
-    unknown = re.search(r"unknown field `(.+)`", what)
-    if not unknown:
-        return f"[{where}] {what}.{_ways_out(where) if what.startswith('Invalid enum value') else ''}"
-    words = sorted({f for kind in _STRUCTS for f in kind.__struct_fields__})
-    close = [word for word in get_close_matches(unknown[1], words, n=1) if word != unknown[1]]
-    hint = (
-        f" Did you mean {close[0]!r}?"
-        if close
-        else " Is its [table] commented out? `clw init` in an empty folder shows every key."
-    )
-    return f"[{where}] no such key {unknown[1]!r}.{hint}"
-
-
-def _ways_out(where: str) -> str:
-    """The words that may stand at a place where only some may, e.g. `labels.ask[0].asks[1]`."""
-    kind: Any = msgspec.inspect.type_info(Settings)
-    for step in re.findall(r"[^.\[\]]+|\[.*?\]", where):
-        if step.startswith("["):
-            kind = getattr(kind, "item_type", None) or kind.value_type
-        else:
-            kind = next(field.type for field in kind.fields if field.name == step)
-    return f" There: {', '.join(map(str, kind.values))}."
-
-
-_STRUCTS = (
-    Settings, Source, OutcomeRule, ModelSettings, PolicySettings, ExclusionRule, SampleSettings, QualitySettings,
-    CapSettings, CandidateSettings, LabelSettings, QuestionSet, TrainingSettings,
-    EvalSettings, GateRule, GateSettings, Limit, BudgetSettings,
-)  # fmt: skip
