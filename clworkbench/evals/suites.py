@@ -48,17 +48,15 @@ def ungradable(suite: pl.DataFrame, scorers: Sequence[str]) -> pl.DataFrame:
     Returns:
         One row for each such example and scorer: `example_id`, `scorer`, `gold_score` (null where not even 0).
     """
-    expected = suite["expected"]
-    scored = [
-        suite.select(
-            "example_id",
-            scorer=pl.lit(name),
-            gold_score=scorer(name)(gold_outputs(name, expected), expected),
-        )
-        for name in scorers
-    ]
     empty = pl.DataFrame(schema={"example_id": pl.String, "scorer": pl.String, "gold_score": pl.Float64})
-    return pl.concat([empty, *scored]).filter(pl.col("gold_score").fill_null(0.0) < 1.0)
+    return pl.concat([empty, *(_ungradable(suite, name) for name in scorers)])
+
+
+def _ungradable(suite: pl.DataFrame, name: str) -> pl.DataFrame:
+    expected = suite["expected"]
+    gold = gold_outputs(name, expected)
+    scored = suite.select("example_id", scorer=pl.lit(name), gold_score=scorer(name)(gold, expected))
+    return scored.filter(pl.col("gold_score").is_null() | (gold.is_not_null() & (pl.col("gold_score") < 1)))
 
 
 def _from_lines(path: Path) -> pl.DataFrame:

@@ -8,16 +8,16 @@ import polars as pl
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
-class _Missing:
+class Missing:
     """Stands for a text that is no JSON, or a field that is not there; JSON's own null is None."""
 
 
-MISSING = _Missing()
+MISSING = Missing()
 
 
 def is_valid(outputs: pl.Series, _expected: pl.Series) -> pl.Series:
     """1 where the whole output is one JSON value, of any kind; 0 elsewhere. Nothing is expected."""
-    return pl.Series("score", [float(_parsed(text) is not MISSING) for text in outputs], dtype=pl.Float64)
+    return pl.Series("score", [float(parsed(text) is not MISSING) for text in outputs], dtype=pl.Float64)
 
 
 def field_matches(outputs: pl.Series, expected: pl.Series, path: tuple[str, ...]) -> pl.Series:
@@ -48,20 +48,23 @@ def _score(said: str | None, wanted: str | None, path: tuple[str, ...]) -> float
     answers = _acceptable(wanted, path)
     if not answers:
         return None
-    return float(_same(_at(_parsed(said), path), answers))
+    value = _at(parsed(said), path)
+    return float(any(same_json(value, answer) for answer in answers))
 
 
 def _acceptable(wanted: str, path: tuple[str, ...]) -> list[Json]:
-    value = _parsed(wanted)
+    value = parsed(wanted)
     if isinstance(value, dict):
         inner = _at(value, path)
-        return [] if isinstance(inner, _Missing) else [inner]
-    return [wanted] if isinstance(value, _Missing) else [wanted, value]
+        return [] if isinstance(inner, Missing) else [inner]
+    return [wanted] if isinstance(value, Missing) else [wanted, value]
 
 
-def _same(value: "Json | _Missing", answers: list[Json]) -> bool:
+def same_json(value: "Json | Missing", other: "Json | Missing") -> bool:
+    """Whether two JSON values are equal with their types (1 and 1.0 are one number); what is missing equals nothing."""
     try:
-        return not isinstance(value, _Missing) and _canonical(value) in [_canonical(answer) for answer in answers]
+        there = not isinstance(value, Missing) and not isinstance(other, Missing)
+        return there and _canonical(value) == _canonical(other)
     except RecursionError:
         return False
 
@@ -79,7 +82,7 @@ def _whole_numbers(value: Json) -> Json:
 
 
 def _wrapped(text: str | None, path: tuple[str, ...]) -> str | None:
-    if text is None or isinstance(_parsed(text), dict):
+    if text is None or isinstance(parsed(text), dict):
         return text
     value: Json = text
     for key in reversed(path):
@@ -87,7 +90,7 @@ def _wrapped(text: str | None, path: tuple[str, ...]) -> str | None:
     return json.dumps(value)
 
 
-def _at(value: "Json | _Missing", path: tuple[str, ...]) -> "Json | _Missing":
+def _at(value: "Json | Missing", path: tuple[str, ...]) -> "Json | Missing":
     for key in path:
         if isinstance(value, dict) and key in value:
             value = value[key]
@@ -98,7 +101,8 @@ def _at(value: "Json | _Missing", path: tuple[str, ...]) -> "Json | _Missing":
     return value
 
 
-def _parsed(text: str | None) -> "Json | _Missing":
+def parsed(text: str | None) -> "Json | Missing":
+    """The JSON value that the whole text is; `MISSING` where it is none (NaN and Infinity are not JSON)."""
     try:
         value: Json = json.loads(text or "", parse_constant=_refuse)
     except (ValueError, RecursionError):
