@@ -109,6 +109,5 @@ def test_gold_answers_that_the_scorer_cannot_grade_are_found(tmp_path: Path):
         ("other", "json_field:intent"),
         ("none", "json_field:intent"),
         ("none", "exact_match"),
-        ("none", "valid_json"),
         ("bare", "valid_json"),
     }
