@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clworkbench.audit.checks import audit as audited
     from clworkbench.lineage import trace
     from clworkbench.loop.agreement import agreement
+    from clworkbench.loop.alerts import alerts
     from clworkbench.loop.annotators import annotators
     from clworkbench.loop.answers import pull
     from clworkbench.loop.ask import push
@@ -24,18 +25,25 @@ if TYPE_CHECKING:
     from clworkbench.loop.cycle import cycle
     from clworkbench.loop.data import choose, freeze_suite, import_labels
     from clworkbench.loop.drift import drift
+    from clworkbench.loop.estimate import estimated
     from clworkbench.loop.explore import explore, find
+    from clworkbench.loop.export import export
     from clworkbench.loop.govern import forget, measure_redaction, plan_forget
     from clworkbench.loop.lesson import lesson
     from clworkbench.loop.look import look, losses, selected
-    from clworkbench.loop.model import evaluate, train
+    from clworkbench.loop.model import evaluate
+    from clworkbench.loop.pick import pick
     from clworkbench.loop.policy import explain_policy
     from clworkbench.loop.repeated import repeated
-    from clworkbench.loop.ship import gate, power, release, rollback
+    from clworkbench.loop.scores import import_scores
+    from clworkbench.loop.ship import drill, gate, power, release, rollback
+    from clworkbench.loop.should_train import should_train
     from clworkbench.loop.slices import discover
     from clworkbench.loop.slices import save as save_slice
     from clworkbench.loop.slices import slices as rates
     from clworkbench.loop.status import status
+    from clworkbench.loop.train import train
+    from clworkbench.loop.trainable import dataset, token_statistics
     from clworkbench.loop.turns import turns
     from clworkbench.signals.drafting import draft_mapping
     from clworkbench.workspace import Workspace
@@ -48,21 +56,30 @@ _HOMES = {
     "rates": "loop.slices:slices",
     "discover": "loop.slices",
     "drift": "loop.drift",
+    "should_train": "loop.should_train",
+    "alerts": "loop.alerts",
     "save_slice": "loop.slices:save",
     "repeated": "loop.repeated",
     "explore": "loop.explore",
     "find": "loop.explore",
+    "pick": "loop.pick",
     "import_labels": "loop.data",
     "annotators": "loop.annotators",
     "push": "loop.ask",
     "pull": "loop.answers",
     "agreement": "loop.agreement",
+    "estimated": "loop.estimate",
     "freeze_suite": "loop.data",
     "build": "loop.convert",
-    "train": "loop.model",
+    "dataset": "loop.trainable",
+    "token_statistics": "loop.trainable",
+    "train": "loop.train",
     "evaluate": "loop.model",
+    "export": "loop.export",
     "power": "loop.ship",
+    "import_scores": "loop.scores",
     "gate": "loop.ship",
+    "drill": "loop.ship",
     "release": "loop.ship",
     "rollback": "loop.ship",
     "cycle": "loop.cycle",
@@ -85,27 +102,34 @@ _HOMES = {
 __all__ = [
     "Workspace",
     "agreement",
+    "alerts",
     "annotators",
     "audited",
     "build",
     "choose",
     "cycle",
+    "dataset",
     "discover",
     "draft_mapping",
     "drift",
+    "drill",
+    "estimated",
     "evaluate",
     "explain_policy",
     "explore",
+    "export",
     "find",
     "forget",
     "freeze_suite",
     "gate",
     "import_labels",
+    "import_scores",
     "ingest",
     "lesson",
     "look",
     "losses",
     "measure_redaction",
+    "pick",
     "plan_forget",
     "power",
     "pull",
@@ -116,8 +140,10 @@ __all__ = [
     "rollback",
     "save_slice",
     "selected",
+    "should_train",
     "spent",
     "status",
+    "token_statistics",
     "trace",
     "train",
     "turns",

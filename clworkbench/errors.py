@@ -51,3 +51,7 @@ class ForgetError(ClwError):
 
 class LabelError(ClwError):
     """The annotators' server cannot be installed, started or reached, or does not hold what it should."""
+
+
+class AlertError(ClwError):
+    """A place that alerts go to cannot be reached or written to; what it is owed stays owed."""

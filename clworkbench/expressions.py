@@ -36,6 +36,8 @@ _RESERVED = _WORDS | {
 }  # fmt: skip
 _REFUSED_IN_TEXT = re.compile(r"-(?=-)|/(?=\*)|\((?=[\s(]*(?:select|from|with|values|table)\b)", re.IGNORECASE)
 
+TIMES = "Write a time as one, in UTC: started_at >= timestamp '2026-11-01'"
+
 _ONE_ROW = {"Alias", "BinaryExpr", "Cast", "Column", "Field", "Function", "Literal", "Ternary"}
 _MANY_ROWS = {"Correlation", "DropNulls", "NullCount", "NUnique", "Quantile", "Range", "Rank", "RollingExpr", "Unique"}
 
@@ -100,7 +102,9 @@ def truth(frame: pl.DataFrame, text: str, *, where: str) -> pl.Series:
     except ExpressionError as error:
         raise ExpressionError(f"{where}: {error}") from None
     except PolarsError as error:
-        raise ExpressionError(f"{where}: {text!r} fails on these rows: {_told(error)}. Mend the expression.") from None
+        said = _told(error)
+        way = TIMES if said.startswith("cannot compare 'date/datetime/time'") else "Mend the expression."
+        raise ExpressionError(f"{where}: {text!r} fails on these rows: {said}. {way}") from None
     if found.dtype != pl.Boolean:
         raise ExpressionError(f"{where}: {text!r} gives {found.dtype}, not true or false. Compare it with something.")
     return found if len(found) == frame.height else pl.repeat(found.item(), frame.height, eager=True).alias("holds")

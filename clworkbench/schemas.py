@@ -121,7 +121,8 @@ CANDIDATES = pl.Schema(
 )
 """One row for each signal that one selection found worth a person's attention, with every reason for it.
 
-`stratum` is the reason that it was drawn for: the first with a share, or `random`.
+`stratum` is the reason that it was drawn for: the first with a share, or `random`; of what somebody picked it is
+`by_hand`, and `inclusion_probability` is null.
 """
 
 LABELS = pl.Schema(

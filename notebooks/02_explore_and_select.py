@@ -10,8 +10,8 @@ def _(mo):
     # Look, find, and select
 
     Among many signals, a few hundred will make the next model better. Which, and why these? This notebook looks at
-    rates, lets the machine search for the slices that fare worst, filters and reads by hand, and keeps what was found
-    as code and as a slice, so that anybody can find the same signals again.
+    rates, lets the machine search for the slices that fare worst and for what changed, filters and reads by hand, and
+    keeps what was found as code and as a slice, so that anybody can find the same signals again.
 
     **Reads** the workspace named below; where there is none, the demo is played into it, which takes about a quarter
     of an hour on two CPU cores (the same as `make demo`; its desk, customers and operators are simulated). **Writes**
@@ -99,10 +99,29 @@ def _(TEXTS, clw, workspace):
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
+    ## What changed, and whether it did harm
+
+    The last days against the last training set, or against the days before. What changed is not yet bad: each part that
+    grew is shown with what happened to its settled outcomes, and what to do follows from both.
+    """)
+    return
+
+
+@app.cell
+def _(clw, workspace):
+    clw.drift(workspace)
+    return
+
+
+@app.cell(hide_code=True)
+def _(mo):
+    mo.md(r"""
     ## Look for yourself
 
     Filter, click on a bar, sort, read a conversation with its feedback (Enter opens, Escape closes), and mark signals
-    (Space). It begins with those whose outcome was bad.
+    (Space). The map lays out what users said; an area that is drawn on it is one more filter. Buttons below the table
+    save the filters as a slice, make candidates of what is marked, and ask annotators about it. It begins with signals
+    whose outcome was bad.
     """)
     return
 
@@ -132,7 +151,7 @@ def _(explorer):
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
-    And as code: what you clicked together, as lines that give the same rows without a hand.
+    And as code: what you clicked together and did, as lines that do the same without a hand.
     """)
     return
 
@@ -198,8 +217,8 @@ def _(mo):
     mo.md(r"""
     ## What to do next
 
-    - Mark a few signals above, then `explorer.push("review")` puts them before annotators; `clw.push(workspace)` does
-      so with the candidates (`03_label`).
+    - Mark a few signals above, then `explorer.pick()` makes them candidates as well, and `explorer.push("review")` puts
+      them before annotators; `clw.push(workspace)` does so with all candidates (`03_label`).
     - `clw slice`, `clw slice --discover` and `clw select --n 40` do the same from a terminal.
     - Put `explorer.code()` into your own script: it needs no widget.
     """)

@@ -71,6 +71,7 @@ def test_a_length_of_time_is_a_number_and_a_unit(text, length):
         ("[outcomes]\nx = { negative = 'a', source = 'tikets' }\n[sources.tickets]", "Did you mean 'tickets'"),
         ("[outcomes]\nx = { }", "x: names no feedback"),
         ("[training]\nsteps = -60", r"\[training.steps\] Expected `int` >= 1"),
+        ("[training]\nmin_gain = 5", r"\[training.min_gain\] Expected `float` <= 1"),
         ("[sources.a]\npaths = ''", "an empty path"),
         ("a = = 1", "not TOML"),
         ("[policy]\nredaction = false", r"\[policy.redaction\] Expected `str`"),
@@ -153,6 +154,27 @@ def test_a_length_of_time_may_be_100_years_and_a_voice_a_rule_or_labels():
     policy = parse_settings(text + "[policy.quality]\nreliability = { x = 0.7, labels = 0.9 }").policy
     assert policy.retention == timedelta(days=36525)
     assert policy.quality.reliability == {"x": 0.7, "labels": 0.9}
+
+
+def test_what_rows_weigh_is_read_in_its_pleasant_forms():
+    text = "[slices]\ncards = 'true'\n[training]\nhalf_life = '90d'\nbalance = 'cards'\nverifier = 'valid_json'"
+    training = parse_settings(text).training
+    assert (training.half_life, training.balance, training.verifier) == (timedelta(days=90), ("cards",), "valid_json")
+    assert (parse_settings("").training.half_life, parse_settings("").training.balance) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[training]\nbalance = ['card']\n[slices]\ncards = 'true'", r"balance names 'card'.* Did you mean 'cards'"),
+        ("[training]\nbalance = ['x']", r"balance names 'x'.* Declare it in \[slices\]"),
+        ("[training]\nhalf_life = '0d'", "half_life must be longer than 0"),
+        ("[training]\nhalf_life = 'long'", "training: half_life = 'long' is no length of time"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused(text: str, says: str):
+    with pytest.raises(SettingsError, match=says):
+        parse_settings(text)
 
 
 def test_question_sets_are_read_by_name_and_the_review_is_there_without_any():

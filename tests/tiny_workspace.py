@@ -4,8 +4,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from clworkbench.loop import data, model, ship
+from clworkbench.loop import data, ship
 from clworkbench.loop.cycle import cycle
+from clworkbench.loop.train import train
 from clworkbench.workspace import Workspace
 
 WORDS = ["card", "transfer", "balance", "charged", "twice", "rate", "today", "wrong", "cancel", "please", "arrived"]
@@ -81,6 +82,6 @@ def make_tiny_workspace(folder: Path, base: Path) -> Workspace:
     ]
     data.freeze_suite(workspace, "main", write_lines(folder / "suite.jsonl", examples))
     turn = cycle(workspace)
-    worse = model.train(workspace, str(turn.training_set), steps=1, learning_rate=1e-6)
+    worse = train(workspace, str(turn.training_set), steps=1, learning_rate=1e-6)
     ship.gate(workspace, worse.id)
     return workspace

@@ -2,33 +2,30 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clworkbench.audit.limits import UNITS, Kind, Standing, monthly, number, refuse_spent, standings
+from clworkbench.audit.prices import usd_per_hour
 from clworkbench.display.figures import limits_figure
 from clworkbench.display.html import html_table, percent
 from clworkbench.display.progress import Advance
 from clworkbench.display.text import visible
-from clworkbench.errors import BudgetError, SettingsError
+from clworkbench.errors import SettingsError
 from clworkbench.policy.ledger import account
-from clworkbench.settings import BudgetSettings, Limit
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import now
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-Kind = Literal["train", "eval", "label"]
-
 BAR = 20
 """Characters of a bar that is full."""
-
-UNITS = {"hours": "h", "usd": "USD"}
 
 NOTED_EVERY_S = 10.0
 """A step that is killed has cost at most so much more than the ledger says."""
@@ -107,26 +104,19 @@ def _line(row: Mapping[str, object]) -> str:
 
 
 def _amount(row: Mapping[str, object], name: str, unit: str) -> str:
-    limit, left = row[f"limit_{name}"], row[f"left_{name}"]
-    if limit is None:
-        return f"{_number(row[name])} {unit}"
-    return f"{_number(row[name])} of {limit:g} {unit}, {_number(left)} left"
+    spent, limit, left = row[name], row[f"limit_{name}"], row[f"left_{name}"]
+    assert isinstance(spent, float)
+    if not isinstance(limit, float) or not isinstance(left, float):
+        return f"{number(spent)} {unit}"
+    return f"{number(spent)} of {limit:g} {unit}, {number(left)} left"
 
 
-def _number(value: object) -> str:
-    """Two decimals, or two digits of what is smaller than these."""
-    assert isinstance(value, float)
-    return f"{value:,.2f}" if abs(value) >= 0.01 or not value else f"{value:.2g}"
-
-
-def budget(workspace: Workspace) -> Budget:
-    """What was spent and is left, by month and kind of work."""
-    month = now().date().replace(day=1)
-    return Budget(month, account(workspace.catalog.ledger(), _limits(workspace.settings.budget), month))
-
-
-def _limits(settings: BudgetSettings) -> dict[str, Limit]:
-    return {"train": settings.train, "eval": settings.eval, "label": settings.label, "all": settings.all}
+def budget(workspace: Workspace, *, as_of: datetime | None = None) -> Budget:
+    """What was spent and is left, by month and kind of work; with `as_of`, as it stood then."""
+    until = as_of or now()
+    ledger = workspace.catalog.ledger().filter(pl.col("at") <= until)
+    month = until.astimezone(UTC).date().replace(day=1)
+    return Budget(month, account(ledger, monthly(workspace.settings.budget), month))
 
 
 def allow(workspace: Workspace, kind: Kind) -> None:
@@ -135,48 +125,36 @@ def allow(workspace: Workspace, kind: Kind) -> None:
     Raises:
         BudgetError: what may be spent on it in this month is spent.
     """
-    _allow(workspace, kind, workspace.settings.budget)
-
-
-def _allow(workspace: Workspace, kind: Kind, settings: BudgetSettings) -> None:
-    month = now().date().replace(day=1)
-    spent = account(workspace.catalog.ledger(), _limits(settings), month).filter(pl.col("month") == month)
-    for row in spent.filter(pl.col("kind").is_in([kind, "all"])).iter_rows(named=True):
-        for name, unit in UNITS.items():
-            if row[f"left_{name}"] is not None and row[f"left_{name}"] <= 0:
-                following = (month + timedelta(days=32)).replace(day=1)
-                raise BudgetError(
-                    f"{kind}: this month's budget is spent: {_number(row[name])} of {row[f'limit_{name}']:g} {unit} "
-                    f"since {month} (UTC), [budget.{row['kind']}] in clw.toml. `clw budget` tells on what.\n"
-                    f"Raise the limit there, or wait until {following}; the same command then goes on from here."
-                )
+    refuse_spent(kind, standings(workspace, kind, workspace.settings.budget))
 
 
 class Meter:
     """Writes into the ledger what a step costs while it runs, so that a killed one is in it as well."""
 
-    def __init__(self, workspace: Workspace, kind: Kind, artefact: str) -> None:
-        self._workspace, self._kind, self._artefact = workspace, kind, artefact
+    def __init__(
+        self, workspace: Workspace, kind: Kind, artefact: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._workspace, self._kind, self._artefact, self._clock = workspace, kind, artefact, clock
         self._settings = workspace.settings.budget
+        self.usd_per_hour = usd_per_hour(self._settings)
         self._open()
 
     def _open(self) -> None:
-        self._began = self._noted = time.monotonic()
+        self._began = self._noted = self._clock()
         self._month = now().date().replace(day=1)
         self._entry = self._workspace.catalog.spend(self._kind, self._artefact, 0.0, 0.0)
 
     def write(self) -> None:
         """Notes what was spent so far; what a new month brings is an entry of its own."""
-        seconds = time.monotonic() - self._began
-        cost = self._settings.usd_per_hour * seconds / 3600
-        self._workspace.catalog.spend_more(self._entry, seconds, cost)
-        self._noted = time.monotonic()
+        seconds = max(0.0, self._clock() - self._began)
+        self._workspace.catalog.spend_more(self._entry, seconds, self.usd_per_hour * seconds / 3600)
+        self._noted = self._clock()
         if now().date().replace(day=1) != self._month:
             self._open()
 
     def tick(self) -> None:
         """Call it often: it notes every 10 s."""
-        if time.monotonic() - self._noted >= NOTED_EVERY_S:
+        if self._clock() - self._noted >= NOTED_EVERY_S:
             # A catalog that is busy for long is no reason to end hours of work: the next call notes it.
             with suppress(sqlite3.OperationalError):
                 self.write()
@@ -190,28 +168,35 @@ class Meter:
 
         return noted
 
-    def check(self) -> None:
-        """Call it where the step can be stopped and go on later: with `clw.toml` as it stands then.
-
-        Raises:
-            BudgetError: nothing is left.
-        """
+    def limits(self, *, run: str | None = None) -> tuple[Standing, ...]:
+        """How the limits stand with what was spent so far, by `clw.toml` as it is now."""
         self.write()
         # A clw.toml that is being edited does not end hours of work.
         with suppress(SettingsError):
             self._settings = self._workspace.settings.budget
-        _allow(self._workspace, self._kind, self._settings)
+        return standings(self._workspace, self._kind, self._settings, run=run)
+
+    def check(self) -> None:
+        """Call it where the step can be stopped and go on later.
+
+        Raises:
+            BudgetError: nothing is left.
+        """
+        refuse_spent(self._kind, self.limits())
 
 
 @contextmanager
-def metered(workspace: Workspace, kind: Kind, artefact: str) -> Iterator[Meter]:
+def metered(
+    workspace: Workspace, kind: Kind, artefact: str, *, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Meter]:
     """A step whose cost stands in the ledger, however it ends.
 
     Raises:
         BudgetError: nothing is left for a step of this kind.
+        SettingsError: nobody says what an hour here costs.
     """
     allow(workspace, kind)
-    meter = Meter(workspace, kind, artefact)
+    meter = Meter(workspace, kind, artefact, clock=clock)
     try:
         yield meter
     finally:

@@ -13,6 +13,7 @@ import polars as pl
 from clworkbench.audit.annotators import cards
 from clworkbench.audit.gone import Gone
 from clworkbench.files import write_atomically
+from clworkbench.training_sets.length_bias import length_bias
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.artefacts import VERSION_DIGITS, read_manifest, sha256_rows
 from clworkbench.workspace.folder import FOLDERS
@@ -23,6 +24,9 @@ SHEET = b"interaction_id,reasons,text,answer"
 
 OURS = (*FOLDERS.values(), "records", "certificates", "argilla")
 """Folders in which nobody but `clw` writes."""
+
+TEXTS = frozenset({"prompt", "completion", "chosen", "rejected", "tools", "input", "expected"})
+"""Columns of rows that need not be read to know whom they are about."""
 
 UNREADABLE = (".parquet", ".safetensors", ".bin", ".pt", ".gz", ".zst", ".zstd", ".arrow")
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
@@ -116,7 +120,7 @@ def holding(rows: Path, gone: Gone) -> pl.DataFrame:
     """The rows of a training set or suite behind which one of the ids stands, less their texts."""
     lazy = pl.scan_parquet(rows)
     columns = lazy.collect_schema().names()
-    light = lazy.select(c for c in columns if c not in ("prompt", "completion", "input", "expected")).collect()
+    light = lazy.select(c for c in columns if c not in TEXTS).collect()
     light = light.with_row_index("row")
     found = []
     for column, ids in {
@@ -184,6 +188,8 @@ def _counted(kind: str, kept: pl.DataFrame, manifest: dict[str, object], lost: i
     for name, column in (("splits", "split"), ("rules", "rule")):
         if column in kept.columns:
             counts[name] = dict(sorted(kept[column].value_counts().iter_rows()))
+    if "length_bias" in manifest:
+        counts["length_bias"] = length_bias(kept)
     if "n_new" in manifest:
         learned = kept.filter(pl.col("split") == "train").height
         counts["n_new"] = min(int(str(manifest["n_new"])), learned)

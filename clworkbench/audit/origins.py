@@ -8,6 +8,8 @@ import polars as pl
 
 from clworkbench.audit.check import Check, failed, passed
 from clworkbench.audit.whole import some
+from clworkbench.schemas import TrainingKind
+from clworkbench.training_sets.descent import Turned
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import as_moment
 
@@ -38,6 +40,15 @@ class SetManifest(msgspec.Struct, frozen=True):
     event_time: bool = False
     policy_sha256: str | None = None
     leaving: Mapping[str, object] | None = None
+    rows_kind: TrainingKind = "sft"
+    turned: Turned | None = None
+    leakage: Mapping[str, object] | None = None
+
+    @property
+    def cut(self) -> datetime | None:
+        """From when on all is held out, by the proof in the manifest."""
+        cut = (self.leakage or {}).get("cut")
+        return as_moment(str(cut)) if cut else None
 
     @property
     def known_at(self) -> datetime:
@@ -87,10 +98,15 @@ def in_time(workspace: Workspace, rows: pl.DataFrame, manifest: SetManifest) -> 
 
 
 def waterfall(rows: pl.DataFrame, manifest: SetManifest) -> list[Check]:
-    """Signals are those dropped and the rows; the counts in the manifest are those of the rows."""
-    dropped = sum(manifest.dropped.values())
-    adds_up = manifest.signals == dropped + rows.height and min(manifest.dropped.values(), default=0) >= 0
-    sum_said = f"{manifest.signals:,} signals, {dropped:,} dropped, {rows.height:,} rows"
+    """Signals are those dropped and the rows; the counts in the manifest are those of the rows.
+
+    In sets of pairs, signals turn into another number of rows on the way.
+    """
+    dropped, turned = sum(manifest.dropped.values()), manifest.turned
+    made = manifest.signals + (turned.rows - turned.signals if turned else 0)
+    adds_up = made == dropped + rows.height and min(manifest.dropped.values(), default=0) >= 0
+    pairs = f", {turned.signals:,} of them in {turned.rows:,} pairs" if turned else ""
+    sum_said = f"{manifest.signals:,} signals{pairs}, {dropped:,} dropped, {rows.height:,} rows"
     return [
         Check(
             "waterfall", adds_up, manifest.signals, sum_said + ("" if adds_up else f": these do not add up. {REBUILD}.")
@@ -114,7 +130,15 @@ def _counts(rows: pl.DataFrame, manifest: SetManifest) -> Check:
 
 
 def _once(rows: pl.DataFrame, manifest: SetManifest) -> Check:
-    """A signal stands in one row; signals of the same words share one, and were counted as duplicates."""
+    """A signal stands in one row; signals of the same words share one, and were counted as duplicates.
+
+    Of pairs, each stands there once; an answer may stand in several.
+    """
+    if manifest.turned is not None:
+        twice = rows.height - rows.select("chosen", "rejected", *({"prompt"} & {*rows.columns})).n_unique()
+        if twice:
+            return failed("once", twice, f"{twice:,} pairs stand twice. {REBUILD}.")
+        return passed("once", rows.height, "each pair stands in one row")
     signals = rows["signal_ids"].explode(empty_as_null=False).drop_nulls()
     twice = len(signals) - signals.n_unique()
     twins = len(signals) - rows.height

@@ -7,18 +7,18 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from clworkbench import expressions
+from clworkbench.audit import trusted
 from clworkbench.audit.check import Check, failed, passed
 from clworkbench.audit.origins import REBUILD, SetManifest
 from clworkbench.audit.whole import RESTORE, some
 from clworkbench.errors import ClwError
 from clworkbench.policy.exclusion import excluded
-from clworkbench.policy.influence import brigaded
 from clworkbench.policy.marks import KEYED
-from clworkbench.policy.redaction import redact
+from clworkbench.policy.redaction import MESSAGE_COLUMNS, redact
 from clworkbench.policy.sampling import sampled
-from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS
+from clworkbench.schemas import MESSAGES, TRAINING_ROWS, TrainingKind
 from clworkbench.settings import PolicySettings
-from clworkbench.training_sets.allowed import Allowed, Descent, trust
+from clworkbench.training_sets.descent import asking
 from clworkbench.training_sets.texts import conversation, normalised
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.artefacts import sha256_json
@@ -40,20 +40,21 @@ def checks(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[
     ids = rows.select("row_id", interaction_id="signal_ids").explode("interaction_id", empty_as_null=False)
     behind = found.join(ids, on="interaction_id", how="inner", maintain_order="left")
     own = _own(rows, found)
+    texts = _texts(rows, said.rows_kind)
     today = workspace.settings
     return [
         recorded,
         _kept(behind, said),
         none_excluded("excluded", behind, policy, slices if isinstance(slices, Mapping) else {}),
         none_excluded("today's policy", behind, today.policy, today.slices),
-        texts_kept(rows.select("row_id", input="prompt", output="completion"), policy),
+        texts_kept(rows.select("row_id").hstack(texts), policy),
         _withdrawn(workspace, behind),
-        _redacted(workspace, rows, policy),
-        _second_tier(rows, policy, said),
+        nothing_found(workspace, texts.with_columns(rows["tools"], conversation_id=rows["group"]), policy),
+        _second_tier(texts, policy, said),
         _sampled(workspace, behind, policy),
         _rates(workspace, found, policy),
-        _quality(workspace, own, policy, said),
-        *_caps(own, policy),
+        trusted.quality(workspace, own, found, policy, said),
+        *_caps(own, policy, said),
     ]
 
 
@@ -141,12 +142,14 @@ def _withdrawn(workspace: Workspace, behind: pl.DataFrame) -> Check:
     return passed("withdrawn", behind.height, "no signal behind the rows was kept out when it was reported again")
 
 
-def _redacted(workspace: Workspace, rows: pl.DataFrame, policy: PolicySettings) -> Check:
-    """The patterns find nothing more in any text of the rows."""
-    return nothing_found(workspace, rows.select(input="prompt", output="completion", conversation_id="group"), policy)
+def _texts(rows: pl.DataFrame, kind: TrainingKind) -> pl.DataFrame:
+    """The texts of rows in columns that are named as those of `schemas.INTERACTIONS`."""
+    talks = [name for name, dtype in TRAINING_ROWS[kind].items() if dtype == MESSAGES]
+    texts = rows.select(pl.col(name).alias(known) for name, known in zip(talks, MESSAGE_COLUMNS, strict=False))
+    return texts.with_columns(rows["expected"].alias("comment")) if kind == "prompts" else texts
 
 
-def _second_tier(rows: pl.DataFrame, policy: PolicySettings, said: SetManifest) -> Check:
+def _second_tier(texts: pl.DataFrame, policy: PolicySettings, said: SetManifest) -> Check:
     """What left was looked at by what the policy demands, and carries no mark that tells two conversations alike."""
     name = "second tier"
     engine = None if said.leaving is None else said.leaving.get("engine")
@@ -154,15 +157,16 @@ def _second_tier(rows: pl.DataFrame, policy: PolicySettings, said: SetManifest) 
     if engine not in demanded:
         return failed(name, 1, f"the policy demands {' or '.join(demanded)}, and {engine} is recorded. {REBUILD}.")
     message = pl.element().struct.field("content").str.contains(KEYED).any()
-    marked = pl.any_horizontal(pl.col(column).list.eval(message).list.any() for column in ("prompt", "completion"))
-    n = 0 if engine == "off" else rows.filter(marked).height
+    talks = [pl.col(name).list.eval(message).list.any() for name in texts.columns if name != "comment"]
+    plain = [pl.col(name).str.contains(KEYED) for name in texts.columns if name == "comment"]
+    n = 0 if engine == "off" else texts.filter(pl.any_horizontal(*talks, *plain)).height
     if n:
         return failed(name, n, f"{n:,} rows carry marks of the tables, which were to be numbered anew. {REBUILD}.")
     taken = said.leaving.get("taken") if said.leaving else None
     counts = (
         ", ".join(f"{n} {kind}" for kind, n in taken.items()) if isinstance(taken, Mapping) and taken else "nothing"
     )
-    return passed(name, rows.height, f"{engine} looked at what left, and took out {counts}")
+    return passed(name, texts.height, f"{engine} looked at what left, and took out {counts}")
 
 
 def nothing_found(workspace: Workspace, texts: pl.DataFrame, policy: PolicySettings) -> Check:
@@ -231,39 +235,10 @@ def off_rate(strata: pl.DataFrame) -> pl.DataFrame:
     return strata.filter(pl.Series(off, dtype=pl.Boolean))
 
 
-def _quality(workspace: Workspace, own: pl.DataFrame, policy: PolicySettings, said: SetManifest) -> Check:
-    """The quality gates, campaigns and injections would take no row away."""
-    hit: list[str] = []
-    if policy.caps.brigade:
-        voices = workspace.voices(as_of=said.known_at, event_time=said.event_time)
-        hit = brigaded(voices, policy.caps.brigade)["interaction_id"].unique().to_list()
-    labels = workspace.labels(as_of=said.known_at, event_time=said.event_time)
-    descent = Descent(own.join(_votes(labels), on="interaction_id", how="left", maintain_order="left"))
-    trust(descent, Allowed(policy, brigaded=hit))
-    taken = {reason: n for reason, n in descent.dropped.items() if n}
-    if taken:
-        why = ", ".join(f"{n:,} {reason}" for reason, n in taken.items())
-        return failed("quality", sum(taken.values()), f"rows that the gates take away: {why}. {REBUILD}.")
-    return passed("quality", own.height, "no quality gate takes a row away")
-
-
-def _votes(labels: pl.DataFrame) -> pl.DataFrame:
-    """What reviewers said of each answer: whether more accept it than reject it, and how many say the same."""
-    value = pl.col("value").str.to_lowercase().str.strip_chars()
-    cast = labels.filter(pl.col("status") == "submitted", pl.col("question") == "answer").with_columns(
-        good=value.is_in(ACCEPT_WORDS), bad=value.is_in(REJECT_WORDS)
-    )
-    good, bad = pl.col("good").sum(), pl.col("bad").sum()
-    return cast.group_by("interaction_id").agg(
-        label_accepts=pl.when(good != bad).then(good > bad),
-        label_agreement=pl.when(good + bad > 0).then(pl.max_horizontal(good, bad) / (good + bad)),
-    )
-
-
-def _caps(own: pl.DataFrame, policy: PolicySettings) -> list[Check]:
+def _caps(own: pl.DataFrame, policy: PolicySettings, manifest: SetManifest) -> list[Check]:
     """No user, no text and no burst weighs more than it may."""
     caps = policy.caps
-    found = own.with_columns(said=normalised(conversation(pl.col("prompt"))))
+    found = asking(own, manifest.rows_kind).with_columns(said=normalised(conversation(pl.col("prompt"))))
     per = {"user": ("user_key", caps.per_user), "text": ("said", caps.per_text)}
     checks = []
     for what, (column, most) in per.items():
@@ -280,7 +255,8 @@ def _caps(own: pl.DataFrame, policy: PolicySettings) -> list[Check]:
         )
         checks.append(Check(f"cap: {what}", over.is_empty(), over.height or counts.height, said))
     gaps = (
-        found.drop_nulls(["user_key", "started_at"])
+        found.unique("interaction_id")
+        .drop_nulls(["user_key", "started_at"])
         .sort("started_at")
         .select(pl.col("started_at").diff().over("user_key"))
     )

@@ -9,11 +9,13 @@ import msgspec
 
 from clworkbench.audit.check import Check, failed, passed
 from clworkbench.audit.whole import RESTORE, some, whole_as
+from clworkbench.models.weights import fingerprint
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.artefacts import sha256_json
 from clworkbench.workspace.folder import stable_id
 
 ADAPTER = "adapter/adapter_model.safetensors"
+MODEL = "model"
 REPORT = "training.json"
 TOLD = ("adapter_sha256", "rows", "dropped", "truncated", "environment")
 ASKED = ("method", "base", "base_sha256", "parent", "settings")
@@ -50,7 +52,7 @@ def run(workspace: Workspace, artefact_id: str) -> list[Check]:
     folder = workspace.artefact_folder(artefact_id)
     return [
         *checks,
-        _adapter(said),
+        _adapter(folder, said),
         _losses(said),
         _report(folder, said),
         _asked(workspace, said),
@@ -58,7 +60,11 @@ def run(workspace: Workspace, artefact_id: str) -> list[Check]:
     ]
 
 
-def _adapter(said: RunManifest) -> Check:
+def _adapter(folder: Path, said: RunManifest) -> Check:
+    if said.settings.get("rank") == 0:
+        right = (folder / MODEL).is_dir() and fingerprint(folder / MODEL) == said.adapter_sha256
+        found = f"{said.adapter_sha256[:12]}, all weights, from {said.base}"
+        return Check("adapter", right, 1, found if right else f"{MODEL} is not the model of the manifest. {RESTORE}.")
     right = said.files.get(ADAPTER) == said.adapter_sha256
     found = f"{said.adapter_sha256[:12]}, on {said.base}" if right else f"{ADAPTER} is not the adapter of the manifest"
     return Check("adapter", right, 1, found if right else f"{found}. {RESTORE}.")

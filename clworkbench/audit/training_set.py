@@ -1,5 +1,6 @@
 """The audit of a training set: every rule that it was built by, looked at again in its rows."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -10,8 +11,12 @@ from clworkbench.audit.check import Check, failed, passed
 from clworkbench.audit.origins import REBUILD, SetManifest
 from clworkbench.audit.whole import RESTORE, rows_of, some, whole
 from clworkbench.errors import ArtefactError, ClwError
-from clworkbench.schemas import SUITE, TRAINING_ROWS
-from clworkbench.training_sets.leakage import leaks, proof
+from clworkbench.schemas import MESSAGES, SUITE, TRAINING_ROWS
+from clworkbench.training_sets.descent import asking, own_group
+from clworkbench.training_sets.holdout import FORWARD, as_examples
+from clworkbench.training_sets.leakage import LEAKS, leaks
+from clworkbench.training_sets.planted import planted
+from clworkbench.training_sets.proof import search
 from clworkbench.training_sets.split import with_split
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.artefacts import sha256_json
@@ -22,11 +27,11 @@ def training_set(workspace: Workspace, artefact_id: str) -> list[Check]:
     checks, manifest = whole(workspace, artefact_id)
     if manifest is None:
         return checks
-    more, rows = rows_of(workspace, manifest, TRAINING_ROWS["sft"])
-    checks += more
     said = _shaped(manifest)
     if isinstance(said, Check):
         return [*checks, said]
+    more, rows = rows_of(workspace, manifest, TRAINING_ROWS[said.rows_kind], added=("tools",))
+    checks += more
     if not all(check.ok for check in checks):
         return checks
     return [
@@ -44,7 +49,7 @@ def training_set(workspace: Workspace, artefact_id: str) -> list[Check]:
 def _shaped(manifest: Mapping[str, object]) -> SetManifest | Check:
     try:
         said = msgspec.convert(manifest, SetManifest)
-        _ = said.known_at
+        _ = said.known_at, said.cut
     except (msgspec.ValidationError, ClwError) as error:
         return failed("manifest's form", 1, f"{error}. {RESTORE}.")
     return said
@@ -59,13 +64,29 @@ def _settings(said: SetManifest) -> Check:
 
 
 def _leaks(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[Check]:
-    """No held-out example among the rows: neither of the suites known then, nor of those frozen since."""
+    """No held-out example among the rows: neither of the suites known then, nor of those since, nor its own."""
+    asked = asking(rows, said.rows_kind)
+    rows = _by_group(workspace, asked)
     there = [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")]
     since = [suite for suite in there if suite not in said.checked_against]
     return [
         _held_out(workspace, rows, said.checked_against, "leak"),
         _held_out(workspace, rows, since, "leak: suites frozen since"),
+        _own_holdout(workspace, asked),
+        _would_be_found(workspace, asked),
     ]
+
+
+def _by_group(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows, and again those that rest on several signals, by the group of each."""
+    several = rows.filter(pl.col("signal_ids").list.len() > 1).select("row_id", interaction_id="signal_ids")
+    if several.is_empty():
+        return rows
+    behind = several.explode("interaction_id", empty_as_null=False)
+    known = workspace.scan("interactions").select("interaction_id", "conversation_id", "user_key")
+    mine = known.join(behind.lazy(), on="interaction_id").select("row_id", group=own_group()).unique().collect()
+    bare = mine.with_columns(prompt=pl.lit([], MESSAGES)).select("row_id", "prompt", "group")
+    return pl.concat([rows, bare], how="diagonal")
 
 
 def _held_out(workspace: Workspace, rows: pl.DataFrame, suites: list[str], name: str) -> Check:
@@ -75,13 +96,38 @@ def _held_out(workspace: Workspace, rows: pl.DataFrame, suites: list[str], name:
         examples = pl.concat([pl.DataFrame(schema=SUITE), *(workspace.rows(suite) for suite in suites)])
     except (ArtefactError, pl.exceptions.PolarsError) as error:
         return failed(name, 1, f"a suite cannot be read: {error}")
-    found = leaks(rows, examples, workspace.pseudonyms)
-    leaking = {*rows["row_id"].filter(found.is_not_null()), *proof(rows, examples)}
-    if leaking:
-        kinds = ", ".join(f"{n:,} {kind}" for kind, n in found.drop_nulls().value_counts().iter_rows())
-        said = f"{len(leaking):,} rows stand in {some(suites)} ({kinds or 'by the proof'}): {some(sorted(leaking))}"
-        return failed(name, len(leaking), f"{said}. {REBUILD}.")
+    if leaking := _leaking(workspace, rows, examples):
+        return failed(name, len(leaking), f"{_said(leaking, some(suites))}. {REBUILD}.")
     return passed(name, rows.height, f"no row stands in {some(suites)} ({examples.height:,} examples)")
+
+
+def _own_holdout(workspace: Workspace, rows: pl.DataFrame) -> Check:
+    """What the set itself holds out does not stand among what it teaches."""
+    name, own = "leak: its own holdout", as_examples(rows)
+    train = rows.filter(pl.col("split") == "train")
+    if leaking := _leaking(workspace, train, own):
+        return failed(name, len(leaking), f"{_said(leaking, 'the holdout')}. {REBUILD}.")
+    return passed(name, own.height, f"no training row stands among the {own.height:,} held-out ones")
+
+
+def _leaking(workspace: Workspace, rows: pl.DataFrame, examples: pl.DataFrame) -> dict[str, str]:
+    """The rows that show an example, each with the kind of leak, by both searches."""
+    proof = {found.row_id: found.kind for found in search(rows, examples, pseudonyms=workspace.pseudonyms)}
+    found = rows.select("row_id", leak=leaks(rows, examples, workspace.pseudonyms)).drop_nulls("leak")
+    return proof | dict(found.iter_rows())
+
+
+def _said(leaking: Mapping[str, str], where: str) -> str:
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(Counter(leaking.values()).items()))
+    return f"{len(leaking):,} rows stand in {where} ({kinds}): {some(sorted(leaking))}"
+
+
+def _would_be_found(workspace: Workspace, rows: pl.DataFrame) -> Check:
+    """The search for leaks can fail: one of each kind is planted beside the set's rows, and is found."""
+    missed = planted(as_examples(rows.with_columns(split=pl.lit("planted"))), workspace.pseudonyms)
+    if missed:
+        return failed("leak: planted", len(missed), f"not told from clean rows: {some(missed)}. Update clworkbench.")
+    return passed("leak: planted", len(LEAKS), "a leak of each kind was planted and found by both searches")
 
 
 def _split(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[Check]:
@@ -94,8 +140,12 @@ def _split(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[
     if not isinstance(holdout, int | float):
         return [failed("split", 1, f"the manifest gives no holdout share. {REBUILD}.")]
     again = with_split(rows.drop("split"), holdout=float(holdout), salt=workspace.pseudonyms.split_salt)
-    moved = rows.filter(again["split"] != rows["split"]).height
-    hashed = f"is what the key makes of {holdout:.0%} held out"
+    cut = said.cut
+    ahead = pl.col("split") == FORWARD if cut else pl.lit(value=False)
+    late = (pl.col("at") >= cut).fill_null(pl.col("split") == "train") if cut else pl.lit(value=False)
+    moved = rows.filter(~ahead & (late | (pl.lit(again["split"]) != pl.col("split")))).height
+    since = f", and all from {cut} on" if cut else ""
+    hashed = f"is what the key makes of {holdout:.0%} held out{since}"
     return [
         Check("groups", both == 0, both or sides.height, one_side),
         Check("split", moved == 0, moved or rows.height, hashed if not moved else f"{moved:,} rows moved. {REBUILD}."),

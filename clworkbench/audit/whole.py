@@ -137,9 +137,15 @@ def _wrong(path: Path, sha256: str, name: str) -> str | None:
 
 
 def rows_of(
-    workspace: Workspace, manifest: Mapping[str, object], schema: pl.Schema
+    workspace: Workspace, manifest: Mapping[str, object], schema: pl.Schema, *, added: tuple[str, ...] = ()
 ) -> tuple[list[Check], pl.DataFrame]:
     """The rows of a training set or suite whose files are whole; the version in its id is made of them.
+
+    Args:
+        workspace: where.
+        manifest: the artefact's.
+        schema: of its rows as this version makes them.
+        added: columns at the end of it that older versions did not make.
 
     Returns:
         The checks `version` and `schema`, and the rows; empty ones where these cannot be read or have other columns.
@@ -158,6 +164,8 @@ def rows_of(
         "is the hash of the rows" if right else f"the rows' hash is {found[:VERSION_DIGITS]}, not {version}. {RESTORE}."
     )
     checks = [Check("version", right, rows.height, said)]
+    if not set(added) & set(rows.columns):
+        rows = rows.with_columns(pl.lit(None, schema[name]).alias(name) for name in added)
     if rows.schema == schema:
         return [*checks, passed("schema", len(schema), "columns and types as documented")], rows
     differs = sorted(name for name in {*rows.schema, *schema} if rows.schema.get(name) != schema.get(name))

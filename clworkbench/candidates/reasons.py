@@ -50,7 +50,7 @@ _UNKNOWN: Mapping[str, str] = {
     "repeated_failure": "no outcome is settled as a failure",
     "failure": "no outcome is settled",
     "disagreement": "no two models answered the same",
-    "drifted_slice": "no drifted slice is known",
+    "drifted_slice": "not looked for: name drifted_slice in [candidates] quotas",
     "low_confidence": "no signal has a confidence",
     "novelty": "no training set is large enough to compare with",
 }

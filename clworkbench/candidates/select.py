@@ -9,6 +9,7 @@ import polars as pl
 from clworkbench.candidates.frame import framed
 from clworkbench.candidates.reasons import QUOTAS, RANDOM, REASONS, check_quotas, speaking
 from clworkbench.display.html import html_table
+from clworkbench.display.text import short
 from clworkbench.errors import SettingsError
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import TimestampUtc
@@ -33,6 +34,7 @@ class Selection:
         silent: by reason that could speak for no signal, why.
         labelled: signals that have a label already: `interaction_id`, `label_of` (itself, or another of the same
             words), and where a workspace has them `question` and `value`.
+        rests_on: by reason, what it rests on beside the signals: which slices drifted, what novelty is held against.
     """
 
     frame: pl.DataFrame
@@ -42,6 +44,7 @@ class Selection:
     strata: pl.DataFrame = field(default_factory=pl.DataFrame)
     silent: dict[str, str] = field(default_factory=dict)
     labelled: pl.DataFrame = field(default_factory=pl.DataFrame)
+    rests_on: dict[str, str] = field(default_factory=dict)
 
     @property
     def n_frame(self) -> int:
@@ -56,10 +59,10 @@ class Selection:
         out = "".join(f"; {n:,} {_words(why)}" for why, n in self.taken_out.items() if n)
         caption = f"{self.frame.height:,} candidates of {self.n_frame:,} of {self.n_signals:,} signals{out}"
         rows = [
-            (name, n, drawn, "–" if chance is None else f"{chance:.3g}", self.silent.get(name, ""))
+            (name, n, drawn, "–" if chance is None else f"{chance:.3g}", self._about(name))
             for name, n, drawn, chance in self.strata.iter_rows()
         ]
-        return html_table(("chosen for", "signals", "drawn", "chance", "why none"), rows, caption=caption)
+        return html_table(("chosen for", "signals", "drawn", "chance", "about"), rows, caption=caption)
 
     def lines(self) -> list[str]:
         """For a terminal: what was taken out, and each stratum."""
@@ -70,9 +73,12 @@ class Selection:
                 lines.append(f"{left:>9,} after taking out {n:,} {_words(why)}")
         lines.append(f"{self.frame.height:,} candidates")
         for name, n, drawn, _ in self.strata.iter_rows():
-            why = f"   ({self.silent[name]})" if name in self.silent else ""
-            lines.append(f"  {name:<16} {drawn:,} of {n:,}{why}")
+            about = f"   ({said})" if (said := short(self._about(name), 400)) else ""
+            lines.append(f"  {name:<16} {drawn:,} of {n:,}{about}")
         return lines
+
+    def _about(self, name: str) -> str:
+        return self.silent.get(name) or self.rests_on.get(name, "")
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw select --json`."""
@@ -83,6 +89,7 @@ class Selection:
             "taken_out": self.taken_out,
             "strata": self.strata.to_dicts(),
             "silent": self.silent,
+            "rests_on": self.rests_on,
         }
 
 

@@ -13,7 +13,11 @@ from clworkbench.display.text import short
 
 if TYPE_CHECKING:
     from clworkbench.loop.ingest_report import IngestReport
+    from clworkbench.schemas import TrainingKind
     from clworkbench.workspace import Workspace
+
+KINDS = ("sft", "preference", "unpaired", "reward", "prompts")
+"""`schemas.TRAINING_KINDS`, which would bring polars into `clw --help`."""
 
 MANY = 12
 """Files, reasons or kinds of which each still gets a line of its own."""
@@ -141,10 +145,11 @@ def select(n: int | None, out: Path | None, as_of: datetime | None, event_time: 
 
     Reasons, in the order of [candidates] quotas: held_for_review (by the policy), label_conflict, human_override
     (somebody corrected it), repeated_failure (others that say nearly the same failed too), failure, disagreement
-    (another model answered otherwise), drifted_slice, low_confidence (the lowest tenth), novelty (unlike what was
-    learned), your own in [candidates.reasons], and random, so that what nobody thought of is seen too. What was
-    labelled or drawn before, duplicates, and what is over a user's cap are taken out first. Each signal left is drawn
-    with a known chance, by its first reason. The same selection again names the same signals.
+    (another model answered otherwise), drifted_slice (only where clw.toml names it), low_confidence (the lowest tenth),
+    novelty (unlike what was learned), your own in [candidates.reasons], and random, so that what nobody thought of is
+    seen too. What was labelled or drawn before, duplicates, and what is over a user's cap are taken out first. Each
+    signal left is drawn with a known chance, by its first reason: `clw label estimate` weighs labels by it. The same
+    selection again names the same signals.
     """
     from clworkbench.loop.data import choose, write_candidates
     from clworkbench.workspace import Workspace
@@ -160,38 +165,49 @@ def select(n: int | None, out: Path | None, as_of: datetime | None, event_time: 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--kind", type=click.Choice(["sft"]), default="sft", show_default=True)
+@click.option("--kind", type=click.Choice(KINDS), default="sft", show_default=True)
 @click.option("--where", metavar="EXPR", help="Only signals for which this SQL expression is true.")
 @click.option("--learned-by", metavar="RUN", help="Rows this run has learned are replayed, not new.")
+@click.option("--tokens", is_flag=True, help="Tell how long its rows are for the tokenizer of [model] base.")
 @known_at
 @workspace_option
 @answers
 def build(
     name: str | None,
-    kind: str,
+    kind: "TrainingKind",
     where: str | None,
     learned_by: str | None,
+    tokens: bool,
     as_of: datetime | None,
     event_time: bool,
     workspace: str,
 ) -> Answer:
-    """Build a training set NAME from accepted, corrected and labelled answers; prints the waterfall.
+    """Build a training set NAME from what production and reviewers said about answers; prints the waterfall.
 
-    Rows that stand in a suite (exactly, normalised, or by their conversation) are dropped and counted. The same
-    inputs give the same version.
+    --kind says what its rows are for: sft (accepted, corrected and labelled answers), preference (of two answers the
+    better one, for DPO), unpaired (answers that were wanted and that were not, for KTO), reward (whole dialogues in
+    pairs, with margins where answers were rated) or prompts (with what a sampled answer is verified with, for GRPO).
+    Rows that stand in a suite are dropped and counted. The same inputs give the same version.
     """
     from clworkbench.loop.convert import build as make
     from clworkbench.workspace import Workspace
 
-    made = make(Workspace(workspace), name, where=where, learned_by=learned_by, as_of=as_of, event_time=event_time)
-    left = made.built.n_signals
-    lines = [f"{left:>9,} signals"]
-    for reason, n in made.built.dropped.items():
-        left -= n
-        if n:
-            lines.append(f"{left:>9,} after dropping {n:,} {reason.replace('_', ' ')}")
-    splits = ", ".join(f"{n:,} {split}" for split, n in made.built.splits.items())
-    return {**made.as_dict(), "kind": kind}, [*lines, f"{made.id.removeprefix('training_set:')}: {splits}"]
+    place = Workspace(workspace)
+    made = make(
+        place,
+        name,
+        kind=kind,
+        where=where,
+        learned_by=learned_by,
+        as_of=as_of,
+        event_time=event_time,
+    )
+    if not tokens:
+        return made.as_dict(), made.lines()
+    from clworkbench.loop.trainable import token_statistics
+
+    told = token_statistics(place, made.id)
+    return made.as_dict() | {"tokens": told.as_dict()}, [*made.lines(), *told.lines()]
 
 
 @click.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clworkbench.cli import label_agreement, label_pull, label_push
+from clworkbench.cli import label_agreement, label_estimate, label_pull, label_push
 from clworkbench.cli.verb import Answer, InOrder, No, answers, say, workspace_option
 from clworkbench.errors import LabelError
 from clworkbench.labels.place import Address, team
@@ -115,5 +115,5 @@ def _home(workspace: str) -> "Home":
 
 
 ASK, BRING, COMPARE = label_push.COMMANDS, label_pull.COMMANDS, label_agreement.COMMANDS
-for command in (serve, status, *ASK, *BRING, *COMPARE, import_file, stop):
+for command in (serve, status, *ASK, *BRING, *COMPARE, *label_estimate.COMMANDS, import_file, stop):
     label.add_command(command)

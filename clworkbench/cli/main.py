@@ -6,7 +6,23 @@ from pathlib import Path
 
 import click
 
-from clworkbench.cli import audit, budget, data, drift, forget, live, model, policy, records, ship, slice, start
+from clworkbench.cli import (
+    alert,
+    audit,
+    budget,
+    data,
+    drift,
+    forget,
+    live,
+    model,
+    policy,
+    records,
+    scores,
+    ship,
+    should_train,
+    slice,
+    start,
+)
 from clworkbench.cli.verb import InOrder, in_words
 from clworkbench.errors import ClwError
 from clworkbench.files import told_when_full
@@ -31,7 +47,23 @@ def clw() -> None:
     """The group; its help is `LOOP`."""
 
 
-for verbs in (start, live, slice, drift, data, model, ship, policy, forget, audit, budget, records):
+for verbs in (
+    start,
+    live,
+    slice,
+    drift,
+    alert,
+    should_train,
+    data,
+    model,
+    scores,
+    ship,
+    policy,
+    forget,
+    audit,
+    budget,
+    records,
+):
     for verb in verbs.VERBS:
         clw.add_command(verb)
 

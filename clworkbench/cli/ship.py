@@ -1,10 +1,15 @@
 """`clw gate`, `release` and `rollback`: verbs about what production serves."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from clworkbench.cli.verb import Answer, No, answers, workspace_option
 from clworkbench.display.text import table
 from clworkbench.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from clworkbench.workspace import Workspace
 
 COLUMNS = ("name", "required", "n", "champion", "challenger", "difference", "low", "high", "p", "verdict", "needed")
 
@@ -14,10 +19,21 @@ COLUMNS = ("name", "required", "n", "champion", "challenger", "difference", "low
 @click.option("--against", metavar="CHAMPION", help="The model that serves now, when left out.")
 @click.option("--suite", metavar="SUITE", help="One suite only; those of [evals] when left out.")
 @click.option("--plan", "plan_only", is_flag=True, help="Run nothing: say what the suites at hand could show.")
+@click.option(
+    "--drill",
+    "drill_only",
+    is_flag=True,
+    help="Plant regressions into CHALLENGER's (or the champion's) scores and see each blocked.",
+)
 @workspace_option
 @answers
 def gate(
-    challenger: str | None, against: str | None, suite: str | None, plan_only: bool, workspace: str
+    challenger: str | None,
+    against: str | None,
+    suite: str | None,
+    plan_only: bool,
+    drill_only: bool,
+    workspace: str,
 ) -> Answer | No:
     """Hold CHALLENGER against the champion: promote, hold or block (exit status 1 unless promote)."""
     from clworkbench.display.progress import progress_bar
@@ -32,6 +48,8 @@ def gate(
             "Smallest detectable: what is shown with probability 0.8; needed: the examples for 2 points.",
         )
         return {"plan": planned.to_dicts()}, [*says, *table(planned)]
+    if drill_only:
+        return _drilled(place, challenger, suite)
     if challenger is None:
         raise click.UsageError("name the challenger, e.g. `clw gate run:ID`; `clw status` lists runs.")
     with progress_bar("evaluate") as advance:
@@ -46,6 +64,22 @@ def gate(
     ]
     answer = held.as_dict(), lines
     return answer if report.decision == "promote" else No(answer)
+
+
+def _drilled(place: "Workspace", model: str | None, suite: str | None) -> Answer | No:
+    """Yes where every planted regression was blocked, and each gate blocks some."""
+    from clworkbench.display.progress import progress_bar
+    from clworkbench.loop import ship
+
+    with progress_bar("evaluate") as advance:
+        found = ship.drill(place, model, suite=suite, advance=advance)
+    lines = [
+        f"Regressions planted into the scores of {found.model}: from which size on each is blocked, by which gates.",
+        *table(found.table()),
+        *(f"unproven: no planted regression was blocked by gate {name!r}" for name in found.unproven),
+    ]
+    answer = found.as_dict(), lines
+    return answer if found.proven else No(answer)
 
 
 @click.command()

@@ -42,24 +42,29 @@ def rates(
 @click.option("--slice", "slice_", metavar="NAME", help="Only within one of [slices].")
 @click.option("--worst", type=click.Choice(["low", "high"]), default="low", show_default=True, help="Which end is bad.")
 @click.option("--support", default=0.01, show_default=True, help="The least share of settled signals in a slice.")
+@click.option(
+    "--topics", is_flag=True, help="Also by clusters of what was said; takes a minute for thousands of texts."
+)
 @known_at
 @workspace_option
 @answers
 def find(
     target: str, by: str, slice_: str | None, worst: Literal["low", "high"], support: float, workspace: str,
-    **known: object,
+    *, topics: bool, **known: object,
 ) -> Answer:  # fmt: skip
     """Find where the model does worst: searched on half of the conversations, tested on the other."""
-    from clworkbench.loop.slices import BY, discover
+    from clworkbench.loop.slices import discover
     from clworkbench.workspace import Workspace
 
-    names = [name.strip() for name in by.split(",") if name.strip()] or BY
+    names = [name.strip() for name in by.split(",") if name.strip()] or None
     found = discover(
         Workspace(workspace), target, by=names, slice=slice_, worst=worst, support=support,
-        **known,  # type: ignore[arg-type]
+        topics=topics, **known,  # type: ignore[arg-type]
     )  # fmt: skip
     lines = found.lines()
-    if found.slices:
+    if any("topic = " in one.code() for one in found.slices):
+        lines.append("No expression can select a topic: --by text finds words that can.")
+    elif found.slices:
         lines.append("Keep one: clw slice save NAME 'EXPRESSION'")
     return {"slices": found.frame.to_dicts(), **found.counts, "skipped": found.skipped, "why": found.why}, lines
 
@@ -133,8 +138,10 @@ def save(name: str, expression: str, replace: bool, workspace: str) -> Answer:
 
     place = Workspace(workspace)
     made = save_slice(place, name, expression, replace=replace)
-    answer: dict[str, object] = {"name": made.name, "version": made.version, "expression": made.expression}
-    return answer, [f"{made} stands in [slices] of {place.folder / 'clw.toml'}."]
+    inside = made.holds(place.signals())
+    answer = {"name": made.name, "version": made.version, "expression": made.expression, "signals": int(inside.sum())}
+    held = f"It holds {inside.sum():,} of {len(inside):,} signals."
+    return answer, [f"{made} stands in [slices] of {place.folder / 'clw.toml'}. {held}"]
 
 
 VERBS = [slice_group]

@@ -15,6 +15,7 @@ from clworkbench.display.progress import progress_bar
 from clworkbench.errors import SourceError
 from clworkbench.files import sha256_file
 from clworkbench.loop import capture, convert, model, rules
+from clworkbench.loop.train import train
 from clworkbench.training_sets.texts import normalised
 from clworkbench.workspace import Workspace
 
@@ -239,7 +240,7 @@ def _control(workspace: Workspace, champion_run: str, say: Say) -> str:
     made = convert.build(workspace, "control", where=f"NOT ({late})", learned_by=champion_run)
     say(f"Control. {made.id}: {made.built.frame.height} rows, the late intents left out")
     with progress_bar("train the control") as advance:
-        run = model.train(workspace, made.id, parent=champion_run, advance=advance)
+        run = train(workspace, made.id, parent=champion_run, advance=advance)
     with progress_bar("evaluate the control") as advance:
         for suite in rules.suites(workspace):
             model.evaluate(workspace, run.id, suite, advance=advance)

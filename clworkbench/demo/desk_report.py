@@ -12,7 +12,8 @@ from clworkbench.display.text import table
 from clworkbench.lineage import trace
 from clworkbench.loop import ship
 from clworkbench.loop.cycle import Cycle
-from clworkbench.loop.model import Training, resolve
+from clworkbench.loop.model import resolve
+from clworkbench.loop.train import Training
 from clworkbench.releases.report import GateReport
 from clworkbench.statistics.intervals import wilson_bounds
 from clworkbench.workspace import Workspace

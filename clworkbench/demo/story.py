@@ -13,6 +13,7 @@ from clworkbench.errors import ClwError
 from clworkbench.files import write_atomically
 from clworkbench.loop import convert, data, model, ship
 from clworkbench.loop.cycle import Cycle, cycle
+from clworkbench.loop.train import train
 from clworkbench.workspace import Workspace
 
 STORY = "story.json"
@@ -64,7 +65,7 @@ def first_champion(workspace: Workspace, *, steps: int, rate: float, say: Say) -
     made = convert.build(workspace, "champion")
     say(f"  build    {made.id}: {made.built.frame.height} rows from the operators' answers")
     with progress_bar("train the champion") as advance:
-        run = model.train(workspace, made.id, steps=steps, learning_rate=rate, advance=advance)
+        run = train(workspace, made.id, steps=steps, learning_rate=rate, advance=advance)
     say(f"  train    {run.id}: {len(run.losses)} steps, loss {run.losses[0]:.2f} to {run.losses[-1]:.2f}")
     released = ship.release(workspace, run.id, initial=True)
     say(f"  release  {released.id} serves")

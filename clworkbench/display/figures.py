@@ -32,6 +32,16 @@ def styled(figure: "Figure", *, title: str = "", height: int = 380) -> "Figure":
     )
 
 
+def words_figure(text: str, *, title: str) -> "Figure":
+    """What stands in a figure's place where there is nothing to draw: why."""
+    from plotly.graph_objects import Figure
+
+    figure = Figure()
+    note = {"text": plain(text), "font": {"size": 13, "color": MUTED}, "showarrow": False}
+    figure.add_annotation(x=0, xref="paper", xanchor="left", y=0.5, yref="paper", **note)
+    return styled(figure, title=title, height=150).update_xaxes(visible=False).update_yaxes(visible=False)
+
+
 def rate_figure(frame: pl.DataFrame, by: str, *, title: str, marks: Mapping[str, datetime] | None = None) -> "Figure":
     """Each row's rate as a dot with its interval, and the number behind it underneath.
 

@@ -82,7 +82,7 @@ def found_figure(frame: pl.DataFrame, *, title: str, axis: str, share: bool) -> 
     from plotly.graph_objects import Figure
 
     figure = Figure()
-    form = ".0%" if share else ".3g"
+    form = ".0%" if share else ",.4~r"
     shown = frame.head(SHOWN).with_columns(place=pl.int_range(pl.len()))
     _dots(figure, shown, BAD, "circle", "mean", form=form, name="in the slice")
     rest = {"symbol": "diamond-open", "size": 10, "color": MUTED, "line": {"width": 2}}

@@ -189,6 +189,7 @@ def _ingest_chunks(
             counts.add_chunk(chunk, {})
             continue
         where = {"file": file.name, "sha256": span.sha256, "start": chunk.start, "stop": chunk.stop}
+        where |= {"records": chunk.records, "quarantined": chunk.quarantine.height}
         admitted = admit(workspace, chunk)
         counts.redacted.update(admitted.redacted)
         fresh = workspace.write_batch(

@@ -1,61 +1,38 @@
-"""Convert: from signals and labels, under the policy, to a training set that is kept."""
+"""Convert: from signals and labels, under the policy, to a training set of some kind that is kept."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
+from typing import NamedTuple
 
 import polars as pl
 
 from clworkbench import expressions
-from clworkbench.display.html import html_table
 from clworkbench.errors import ArtefactError, EvidenceError, ModelError
 from clworkbench.labels.adjudication import Adjudicated
 from clworkbench.loop.agreement import decided, expert_keys
-from clworkbench.loop.leaving import door
+from clworkbench.loop.built import Build
+from clworkbench.loop.kinds import Known, made_of
+from clworkbench.loop.leaving import Door, door
 from clworkbench.loop.model import resolve
 from clworkbench.policy.influence import brigaded
-from clworkbench.schemas import SUITE
+from clworkbench.schemas import SUITE, TrainingKind
 from clworkbench.settings import settings_dict
 from clworkbench.training_sets.allowed import Allowed
-from clworkbench.training_sets.leakage import proof
-from clworkbench.training_sets.sft import BuiltSet, SftRules, build_sft
+from clworkbench.training_sets.descent import BuiltSet, Rules, asking
+from clworkbench.training_sets.holdout import cut_at
+from clworkbench.training_sets.planted import Proved, proved
+from clworkbench.training_sets.weighing import Weighing
 from clworkbench.workspace import Workspace
 
-UNSETTLED = "no settled, corrected or labelled signal to learn from"
-
-
-@dataclass(frozen=True, repr=False)
-class Build:
-    """A published training set: its manifest, and how it came about."""
-
-    manifest: dict[str, object]
-    built: BuiltSet
-
-    @property
-    def id(self) -> str:
-        """`training_set:name@version`."""
-        return str(self.manifest["id"])
-
-    def __repr__(self) -> str:
-        made = self.built
-        return f"Build({self.id}: {made.frame.height:,} rows, {made.n_new:,} new, from {made.n_signals:,} signals)"
-
-    def _repr_html_(self) -> str:
-        lost = [(f"dropped: {reason.replace('_', ' ')}", n) for reason, n in self.built.dropped.items() if n]
-        rows = [("signals", self.built.n_signals), *lost, *self.built.splits.items()]
-        return html_table(("rows", "n"), rows, caption=self.id)
-
-    def as_dict(self) -> dict[str, object]:
-        """The answer of `clw build --json`."""
-        return {
-            "id": self.id.removeprefix("training_set:"),
-            "kind": "sft",
-            "rows": self.built.frame.height,
-            "splits": self.built.splits,
-            "dropped": self.built.dropped,
-            "signals": self.built.n_signals,
-            "new": self.built.n_new,
-            "sha256": self.manifest["rows_sha256"],
-        }
+UNSETTLED = {
+    "sft": "no settled, corrected or labelled signal to learn from",
+    "preference": "no two answers of which one is known to be better",
+    "unpaired": "no answer of which it is known whether it was wanted",
+    "reward": "no two answers of which one is known to be better",
+    "prompts": "no prompt with a known answer that the verifier can grade",
+}
+"""By kind, what a set lacks that has no row to train on."""
 
 
 def held_out(workspace: Workspace) -> pl.DataFrame:
@@ -68,6 +45,7 @@ def build(
     workspace: Workspace,
     name: str | None = None,
     *,
+    kind: TrainingKind = "sft",
     as_of: datetime | None = None,
     event_time: bool = False,
     where: str | None = None,
@@ -77,7 +55,8 @@ def build(
 
     Args:
         workspace: where the signals are.
-        name: the set's name; `[training] name` when None.
+        name: the set's name; `[training] name` when None, and with the kind behind it where that is not sft.
+        kind: what its rows are for: sft, preference, unpaired, reward or prompts.
         as_of: only what was known by then; all when None.
         event_time: goes by the events' dates, not by when they were committed.
         where: an expression over signals that keeps only some; `[training] where` when None.
@@ -85,11 +64,39 @@ def build(
             says.
 
     Raises:
-        EvidenceError: nothing is left to learn from.
+        EvidenceError: nothing is left to learn from, or answers of one class only.
         ArtefactError: a held-out example still stands in the set.
     """
+    made = drafted(workspace, name, kind=kind, as_of=as_of, event_time=event_time, where=where, learned_by=learned_by)
+    manifest = workspace.publish_rows(
+        "training_set", made.name, made.built.frame, parents=made.parents, config=made.config, about=made.about
+    )
+    return Build(manifest, made.built)
+
+
+class Draft(NamedTuple):
+    """A training set before it is published."""
+
+    name: str
+    built: BuiltSet
+    parents: list[str]
+    config: dict[str, object]
+    about: dict[str, object]
+
+
+def drafted(
+    workspace: Workspace,
+    name: str | None = None,
+    *,
+    kind: TrainingKind = "sft",
+    as_of: datetime | None = None,
+    event_time: bool = False,
+    where: str | None = None,
+    learned_by: str | None = None,
+) -> Draft:
+    """What `build` would publish: the same arguments, the same errors, and nothing is written."""
     settings = workspace.settings.training
-    name = name or settings.name
+    name = name or (settings.name if kind == "sft" else f"{settings.name}-{kind}")
     found = workspace.signals(as_of=as_of, event_time=event_time)
     condition = where or settings.where
     parents = training_sets_of(workspace, learned_by)
@@ -97,32 +104,55 @@ def build(
     verdict = decided(workspace, as_of=as_of, event_time=event_time)
     labels = workspace.labels(as_of=as_of, event_time=event_time)
     labels = labels.with_columns(counts=pl.col("label_id").is_in(verdict.labels["label_id"].implode()))
-    rules = SftRules(
+    rules = Rules(
         where=expressions.holds(found, condition, where="where") if condition else None,
         holdout=settings.holdout,
+        cut=cut_at(_settled(found, labels)["started_at"], settings.forward),
         replay=settings.replay,
         learned=[row for parent in parents for row in workspace.rows(parent)["row_id"]],
         draw=name,
         disputed=disputed(verdict),
         allowed=allowed(workspace, as_of=as_of, event_time=event_time),
-        leave=lambda rows: leaving.clear(rows, ("prompt", "completion")),
+        leave=lambda rows, columns: _left(rows, columns, leaving),
+        weighing=Weighing(settings.half_life, as_of, _slices(workspace, found)),
     )
     examples = held_out(workspace)
-    made = build_sft(found, labels, examples, rules, workspace.pseudonyms)
-    left = proof(made.frame, examples)
-    _check(made, left, name, learned_by)
+    made = made_of(workspace, kind, Known(found, labels, as_of, event_time), examples, rules)
+    proof = proved(asking(made.frame, kind), examples, workspace.pseudonyms, cut=rules.cut)
+    _check(made, proof, name, learned_by)
     config = _config(workspace, rules, condition) | {"experts": expert_keys(workspace)}
-    about = {
+    about: dict[str, object] = {
+        "rows_kind": kind,
         "as_of": as_of.isoformat() if as_of else None,
         "event_time": event_time,
         **_counts(made),
         "leaving": leaving.as_dict(),
-        "leakage": {"examples": examples.height, "found": len(left)},
+        "leakage": proof.as_dict(),
         "checked_against": [str(manifest["id"]) for manifest in workspace.catalog.artefacts("suite")],
         "settings": config,
     }
-    manifest = workspace.publish_rows("training_set", name, made.frame, parents=parents, config=config, about=about)
-    return Build(manifest, made)
+    return Draft(name, made, parents, config, about)
+
+
+def _settled(found: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """The signals of which something is known: their outcome, a correction, or a label."""
+    labelled = pl.col("interaction_id").is_in(labels["interaction_id"].unique().implode())
+    return found.filter(pl.col("outcome").is_not_null() | pl.col("improvement").is_not_null() | labelled)
+
+
+def _left(rows: pl.DataFrame, columns: Sequence[str], leaving: Door) -> pl.DataFrame:
+    """Rows with their texts and the schemas of their tools as they may leave."""
+    return leaving.clear(rows, columns).with_columns(leaving.schemas(rows["tools"]))
+
+
+def _slices(workspace: Workspace, found: pl.DataFrame) -> pl.DataFrame | None:
+    """The first slice of `[training] balance` that each signal is in; None where nothing is to be balanced."""
+    names, there = workspace.settings.training.balance, workspace.settings.slices
+    if not names:
+        return None
+    inside = [(name, expressions.holds(found, there[name], where=f"slices.{name}")) for name in names]
+    first = pl.coalesce(*(pl.when(held).then(pl.lit(name)) for name, held in inside))
+    return found.select("interaction_id", slice=first)
 
 
 def disputed(verdict: Adjudicated) -> list[str]:
@@ -131,7 +161,7 @@ def disputed(verdict: Adjudicated) -> list[str]:
     return held["interaction_id"].unique().sort().to_list()
 
 
-def _config(workspace: Workspace, rules: SftRules, condition: str | None) -> dict[str, object]:
+def _config(workspace: Workspace, rules: Rules, condition: str | None) -> dict[str, object]:
     """The settings that a set is made with, as its manifest keeps them and an audit derives it again."""
     settings = workspace.settings
     return {
@@ -151,10 +181,13 @@ def _counts(made: BuiltSet) -> dict[str, object]:
         "splits": made.splits,
         "rules": dict(sorted(made.frame["rule"].value_counts().iter_rows())),
         "n_new": made.n_new,
+        "turned": asdict(made.turned) if made.turned else None,
+        "findings": [finding._asdict() for finding in made.findings],
+        **made.about,
     }
 
 
-def _check(made: BuiltSet, left: list[str], name: str, learned_by: str | None) -> None:
+def _check(made: BuiltSet, proof: Proved, name: str, learned_by: str | None) -> None:
     """Refuses a set from which there is nothing to learn, or in which a held-out example still stands."""
     if learned_by and not made.n_new and made.dropped["not_replayed"]:
         raise EvidenceError(
@@ -164,14 +197,31 @@ def _check(made: BuiltSet, left: list[str], name: str, learned_by: str | None) -
     if made.frame.height and not made.splits.get("train"):
         raise EvidenceError(
             f"{name}: all {made.frame.height} rows fell into the holdout, and none is left to train on.\n"
-            "Wait for more signals, or lower [training] holdout in clw.toml."
+            "Wait for more signals, or lower [training] holdout or forward in clw.toml."
         )
     if not made.splits.get("train"):
         lost = ", ".join(f"{n} {reason}" for reason, n in made.dropped.items() if n) or "there are no signals"
-        raise EvidenceError(f"{name}: {UNSETTLED}: of {made.n_signals} signals, {lost}.\nSee them with `clw status`.")
-    if left:
+        raise EvidenceError(
+            f"{name}: {UNSETTLED[made.kind]}: of {made.n_signals} signals, {lost}.\nSee them with `clw status`."
+        )
+    if made.kind == "unpaired":
+        _check_classes(made, name)
+    if not proof.ok:
         raise ArtefactError(
-            f"{name}: {len(left)} rows still stand in a suite, the first {left[0]}. Nothing was written."
+            f"{name}: the proof that nothing held out is taught fails: {proof}.\n"
+            "Nothing was written. This is a fault of clworkbench, not of your data: please report it."
+        )
+
+
+def _check_classes(made: BuiltSet, name: str) -> None:
+    """Refuses answers that were all wanted, or all unwanted: their contrast is what KTO learns."""
+    labels = made.frame.filter(pl.col("split") == "train")["label"]
+    wanted = int(labels.sum())
+    if not 0 < wanted < len(labels):
+        lacking = "unwanted" if wanted else "wanted"
+        raise EvidenceError(
+            f"{name}: one class only: {wanted:,} wanted and {len(labels) - wanted:,} unwanted answers to train on.\n"
+            f"Let [outcomes] tell {lacking} answers as well, or build --kind sft or preference."
         )
 
 
@@ -200,7 +250,7 @@ def training_sets_of(workspace: Workspace, model: str | None) -> list[str]:
     if model is None:
         return []
     spec = resolve(workspace, model)
-    if spec.adapter is None:
+    if not spec.name.startswith("run:"):
         raise ModelError(
             f"{model}: not a run or a release, so it has learned nothing from here. `clw status` lists runs."
         )

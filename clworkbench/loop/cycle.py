@@ -14,10 +14,12 @@ from clworkbench.display.progress import progress_bar
 from clworkbench.errors import BudgetError, EvidenceError
 from clworkbench.loop import capture, convert, data, model, rules, ship
 from clworkbench.loop.inbox import holds_something
+from clworkbench.loop.should_train import Asked, learnable_of, learned_already, present_champion
+from clworkbench.loop.train import train
 from clworkbench.loop.waiting import ask_in_argilla, bring_answers
 from clworkbench.settings import OutcomeRule
 from clworkbench.signals.outcomes import summary
-from clworkbench.training_sets.sft import verdicts
+from clworkbench.training_sets.reviewed import verdicts
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
@@ -88,7 +90,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
             if wanted := _labels(workspace, selection, tell):
                 turn.waits_for = wanted
                 return turn
-            _learn(workspace, turn, tell, as_of=as_of, event_time=event_time)
+            _learn(workspace, turn, found, tell, as_of=as_of, event_time=event_time)
         except BudgetError as error:
             turn.waits_for = f"budget: {error}".rstrip(".")
     return turn
@@ -149,10 +151,12 @@ def _unlearned_labels(workspace: Workspace) -> bool:
     return bool(set(labels) - learned)
 
 
-def _learn(workspace: Workspace, turn: Cycle, tell: Say, *, as_of: datetime | None, event_time: bool) -> None:
-    """Build, train, evaluate, gate, release."""
-    serving = model.champion(workspace)
-    parent = model.resolve(workspace, serving).name if serving.startswith("release:") else None
+def _learn(
+    workspace: Workspace, turn: Cycle, found: pl.DataFrame, tell: Say, *, as_of: datetime | None, event_time: bool
+) -> None:
+    """Build; where it is worth it train, evaluate, gate, release."""
+    serving = present_champion(workspace)
+    parent = serving.run
     try:
         made = convert.build(workspace, as_of=as_of, event_time=event_time, learned_by=parent)
     except EvidenceError as error:
@@ -160,14 +164,15 @@ def _learn(workspace: Workspace, turn: Cycle, tell: Say, *, as_of: datetime | No
         return
     turn.training_set = made.id
     tell("build", f"{made.id}: {made.built.frame.height:,} rows, {made.built.n_new:,} new; {_lost(made.built.dropped)}")
-    if made.built.n_new < workspace.settings.training.min_new_rows:
-        turn.waits_for = (
-            f"evidence: {made.built.n_new} rows that {serving} has not learned; "
-            f"[training] min_new_rows is {workspace.settings.training.min_new_rows}"
-        )
-        return
+    if learned_already(workspace, made.id, parent) is None:
+        asked = Asked(workspace, serving, found, learnable_of(made.built), as_of, event_time=event_time)
+        advice = asked.short()
+        tell("should-train", f"{'yes' if advice.answer else 'no'}: {advice.because}")
+        if not advice.answer:
+            turn.waits_for = advice.waits_for
+            return
     with progress_bar("train") as advance:
-        run = model.train(workspace, made.id, parent=parent, advance=advance)
+        run = train(workspace, made.id, parent=parent, advance=advance)
     turn.run = run.id
     losses = run.losses
     came_from = parent or run.manifest["base"]

@@ -14,12 +14,15 @@ from clworkbench.errors import ArtefactError
 from clworkbench.evals.suites import read_suite
 from clworkbench.files import write_atomically
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
-from clworkbench.loop.evidence import drawn_before, evidence, known, last_training_set
+from clworkbench.loop.drift import Drifted, drifted_signals, newest_set
+from clworkbench.loop.evidence import asks_for_drift, drawn_before, evidence, known
 from clworkbench.loop.leaving import door
+from clworkbench.loop.slices import declared, with_slices
 from clworkbench.policy.redaction import redact
 from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS
+from clworkbench.slices.slice import Slice, versions
 from clworkbench.workspace import Workspace
-from clworkbench.workspace.catalog import now
+from clworkbench.workspace.catalog import Batch, as_moment, now
 from clworkbench.workspace.folder import stable_id
 
 WAIT_S = 600.0
@@ -43,7 +46,8 @@ def choose(
         n: how many; `[candidates] n` when None.
         as_of: only what was known by then; all when None.
         event_time: goes by the events' dates, not by when they were committed.
-        beside: more columns by `interaction_id` that reasons may name, e.g. `drifted_slice` (Boolean).
+        beside: more columns by `interaction_id` that reasons may name. One called `drifted_slice` (Boolean) takes the
+            place of what `drift` finds, which is looked for only where clw.toml names it.
 
     Raises:
         SettingsError: `[candidates]` makes no sense.
@@ -51,6 +55,7 @@ def choose(
     """
     settings = workspace.settings.candidates
     reasons, quotas = reasons_of(settings.reasons, settings.quotas)
+    as_of = None if as_of is None else as_moment(as_of)
     known_at, n = as_of or now(), settings.n if n is None else n
     with workspace.lease("select", "select", wait_s=WAIT_S):
         workspace.sweep("select")
@@ -59,8 +64,15 @@ def choose(
         same = next((b for b in workspace.catalog.batches(kind="select") if b.detail.get("inputs") == inputs), None)
         until = datetime.fromisoformat(str(same.detail["as_of"])) if same else known_at
         drawn, turn = drawn_before(workspace, found, until)
-        learned = last_training_set(workspace, same.detail.get("learned") if same else None)
-        rows = evidence(workspace, found.rows.with_columns(drawn), reasons, quotas, learned)
+        learned = _learned(workspace, same, as_of, event_time=event_time)
+
+        def drift(rows: pl.DataFrame) -> Drifted:
+            return drifted_signals(workspace, rows, learned, as_of=as_of, event_time=event_time)
+
+        rows, rests_on, silent = evidence(
+            workspace, found.rows.with_columns(drawn), reasons, quotas, learned,
+            drift if asks_for_drift(settings) else None,
+        )  # fmt: skip
         selection = select(
             rows, n=n, pseudonyms=workspace.pseudonyms, as_of=known_at, quotas=quotas, reasons=reasons,
             per_user=settings.per_user, duplicates=settings.duplicates, turn=turn,
@@ -72,13 +84,25 @@ def choose(
             n_signals=found.n_signals,
             taken_out=found.dropped | selection.taken_out,
             labelled=_with_labels(selection.labelled, found.labels),
+            rests_on=rests_on,
+            silent=selection.silent | {name: why for name, why in silent.items() if name in selection.silent},
         )
         batch_id = stable_id("select", selection.frame["candidate_id"].sort().to_list())
         if selection.frame.height and not workspace.catalog.is_committed(batch_id):
             how: dict[str, object] = {"as_of": known_at.isoformat(), "by_reason": selection.by_reason}
+            by_name = [Slice(*reason) for reason in reasons.items()]
+            how |= {"reasons": versions(by_name), "slices": versions(declared(workspace))}
             detail = how | {"inputs": inputs, "learned": learned, "taken_out": selection.taken_out}
+            detail |= {"signals": selection.n_signals, "rests_on": rests_on}
             workspace.write_batch(batch_id, "select", {"candidates": selection.frame}, detail=detail)
     return selection
+
+
+def _learned(workspace: Workspace, same: Batch | None, as_of: datetime | None, *, event_time: bool) -> str | None:
+    """The training set that the same selection was held against where it is still there, else the newest."""
+    noted = same.detail.get("learned") if same else None
+    there = [str(manifest["id"]) for manifest in workspace.catalog.artefacts("training_set")]
+    return str(noted) if noted in there else newest_set(workspace, as_of, event_time=event_time)
 
 
 def _with_labels(labelled: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
@@ -162,9 +186,14 @@ def keep_labels(
 
 
 def freeze_suite(workspace: Workspace, name: str, path: str | Path) -> dict[str, object]:
-    """Freezes a file of examples as a suite; the same examples again are the same version."""
+    """Freezes a file of examples as a suite; the same examples again are the same version.
+
+    Examples that name the signals they came from are in the slices of clw.toml that hold these, too; the manifest keeps
+    which version each slice had.
+    """
     path = Path(path)
     frame, leaving = read_suite(path), door(workspace)
+    frame, asked = with_slices(workspace, frame)
     if workspace.settings.policy.redaction != "off":
         # A suite is asked of models as they are trained: with texts as they may leave, and no name in its ids.
         ids = redact(frame.select(source_id="example_id", conversation_id="group"), workspace.pseudonyms).frame
@@ -174,6 +203,7 @@ def freeze_suite(workspace: Workspace, name: str, path: str | Path) -> dict[str,
         "leaving": leaving.as_dict(),
         "examples": frame.height,
         "slices": dict(sorted(frame["slices"].explode().drop_nulls().value_counts().iter_rows())),
+        "slice_versions": versions(asked),
         "file": path.name,
     }
     return workspace.publish_rows("suite", name, frame, about=about)

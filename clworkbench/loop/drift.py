@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import polars as pl
 
+from clworkbench.display.html import percent
+from clworkbench.display.text import short
 from clworkbench.errors import EvidenceError
 from clworkbench.loop.slices import declared
 from clworkbench.similarity.embeddings import HASHED
 from clworkbench.slices import drift as slices_drift
 from clworkbench.slices.drift_report import DriftReport
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.catalog import as_moment
 
 COLUMNS = (
     "app", "environment", "source", "operation", "provider", "model", "model_version", "finish_reason", "latency_ms",
@@ -20,6 +24,9 @@ COLUMNS = (
 """What is compared where nothing else is said; a new release is no drift."""
 
 WINDOW = "window"
+DAYS = 7
+TOLD = 4
+"""Parts that grew, which a selection tells."""
 
 
 class _Compared(NamedTuple):
@@ -29,11 +36,23 @@ class _Compared(NamedTuple):
     title: str
 
 
+class Drifted(NamedTuple):
+    """Which signals stand in what drifted.
+
+    Attributes:
+        inside: a Boolean for each signal; None where nothing drifted, or nothing can be compared.
+        says: in words, what drifted, or why there is nothing.
+    """
+
+    inside: pl.Series | None
+    says: str
+
+
 def drift(
     workspace: Workspace,
     against: str | None = None,
     *,
-    days: float = 7,
+    days: float = DAYS,
     columns: Sequence[str] = COLUMNS,
     model: str = HASHED,
     as_of: datetime | None = None,
@@ -41,8 +60,8 @@ def drift(
 ) -> DriftReport:
     """What changed in the last days, what happened to outcomes there, and what to do about it.
 
-    Against a training set, the outcomes before are those of all signals from its first to its last, as its own were
-    chosen by their outcomes.
+    Against a training set, all signals of the last days count, also what it learned of them; the outcomes before are
+    those of all signals from its first to its last before these days, as its own were chosen by their outcomes.
 
     Args:
         workspace: where the signals are.
@@ -62,10 +81,53 @@ def drift(
     """
     if not 0 < days <= 36_500:
         raise EvidenceError(f"drift: a window of {days:g} days. Ask for e.g. 7.")
+    compared = _windows(workspace, against, timedelta(days=days), as_of, event_time=event_time)
+    return _report(workspace, compared, columns, model)
+
+
+def drifted_signals(
+    workspace: Workspace,
+    rows: pl.DataFrame,
+    against: str | None = None,
+    *,
+    as_of: datetime | None = None,
+    event_time: bool = False,
+) -> Drifted:
+    """Which signals of the last seven days stand in a slice, or a part of a column, that drifted and grew.
+
+    Args:
+        workspace: where the signals are.
+        rows: the signals asked about, with their columns.
+        against: as `drift` takes it.
+        as_of: likewise.
+        event_time: likewise.
+    """
+    if find_spec("evidently") is None:
+        return Drifted(None, "Evidently is not installed: pip install 'clworkbench[drift]'")
+    compared = _windows(workspace, against, timedelta(days=DAYS), as_of, event_time=event_time)
+    report = _report(workspace, compared, COLUMNS, HASHED)
+    grown = slices_drift.grown(report.parts)
+    if report.why is not None or grown.is_empty():
+        return Drifted(None, report.why or f"nothing drifted that an expression selects, {report.title}")
+    inside = slices_drift.drifted(report, rows) & rows["interaction_id"].is_in(compared.now["interaction_id"].implode())
+    told = [f"{row['part']} {percent(row['share_before'])} → {percent(row['share_now'])}" for row in grown.to_dicts()]
+    more = f", and {len(told) - TOLD:,} more" if len(told) > TOLD else ""
+    return Drifted(inside, f"{report.title}: {', '.join(short(one, 80) for one in told[:TOLD])}{more}")
+
+
+def _windows(
+    workspace: Workspace, against: str | None, length: timedelta, as_of: datetime | None, *, event_time: bool
+) -> _Compared:
+    as_of = None if as_of is None else as_moment(as_of)
     signals = workspace.signals(as_of=as_of, event_time=event_time).drop_nulls("started_at")
     last = signals["started_at"].max()
     end = as_of or (last + timedelta(microseconds=1) if isinstance(last, datetime) else None)
-    compared = _compared(workspace, signals, against, end, timedelta(days=days))
+    if against is None:
+        against = newest_set(workspace, as_of, event_time=event_time) or WINDOW
+    return _compared(workspace, signals, against, end, length)
+
+
+def _report(workspace: Workspace, compared: _Compared, columns: Sequence[str], model: str) -> DriftReport:
     return slices_drift.drift(
         compared.before, compared.now, columns=columns, salt=workspace.pseudonyms.id("drift"),
         slices=declared(workspace), model=model, history=compared.history, title=compared.title,
@@ -73,11 +135,8 @@ def drift(
 
 
 def _compared(
-    workspace: Workspace, signals: pl.DataFrame, against: str | None, end: datetime | None, length: timedelta
+    workspace: Workspace, signals: pl.DataFrame, against: str, end: datetime | None, length: timedelta
 ) -> _Compared:
-    if against is None:
-        sets = workspace.catalog.artefacts("training_set")
-        against = str(sets[-1]["id"]) if sets else WINDOW
     ids = None if against == WINDOW else _learned(workspace, against)
     if end is None:
         return _Compared(signals, signals, None, "drift")
@@ -91,7 +150,16 @@ def _compared(
     dates = before["started_at"]
     history = signals.filter(at >= dates.min(), at <= dates.max(), at < start)
     name = against.removeprefix("training_set:")
-    return _Compared(before, now.filter(~learned), history, f"{until} against training set {name}")
+    return _Compared(before, now, history, f"{until} against training set {name}")
+
+
+def newest_set(workspace: Workspace, as_of: datetime | None, *, event_time: bool = False) -> str | None:
+    """The training set made last of what was known by then; a later one is none's to know."""
+    sets = workspace.catalog.artefacts("training_set")
+    if as_of is not None:
+        when = "as_of" if event_time else "created"
+        sets = [one for one in sets if (at := one.get(when)) is None or as_moment(str(at)) <= as_of]
+    return str(sets[-1]["id"]) if sets else None
 
 
 def _learned(workspace: Workspace, name: str) -> pl.Series:

@@ -1,20 +1,23 @@
 """What reasons look at: signals that the policy lets out, beside labels, earlier draws and what was learned."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import polars as pl
 
 from clworkbench.candidates.evidence import disagreement, repeats
 from clworkbench.candidates.novelty import novelty
+from clworkbench.candidates.reasons import REASONS
 from clworkbench.errors import ExpressionError
 from clworkbench.labels.adjudication import adjudicated
 from clworkbench.loop.agreement import expert_keys
 from clworkbench.loop.convert import allowed, disputed
+from clworkbench.loop.drift import Drifted
 from clworkbench.loop.slices import declared
-from clworkbench.settings import settings_dict
+from clworkbench.settings import CandidateSettings, settings_dict
 from clworkbench.slices.slice import memberships
 from clworkbench.training_sets.allowed import Descent, held, use
 from clworkbench.workspace import Workspace
@@ -102,10 +105,31 @@ def drawn_before(workspace: Workspace, found: Known, until: datetime) -> tuple[p
     return found.rows.select(drawn_before=drawn)["drawn_before"], earlier["as_of"].n_unique()
 
 
+class Evidence(NamedTuple):
+    """What reasons look at.
+
+    Attributes:
+        rows: the signals, with columns for it.
+        rests_on: by reason, in words, what it rests on beside the signals.
+        silent: by reason that was asked for and can speak for none, why.
+    """
+
+    rows: pl.DataFrame
+    rests_on: dict[str, str]
+    silent: dict[str, str]
+
+
 def evidence(
-    workspace: Workspace, rows: pl.DataFrame, reasons: Mapping[str, str], wanted: Collection[str], learned: str | None
-) -> pl.DataFrame:
-    """The signals with what reasons look at: slices that are named, and what takes time only where it has a share.
+    workspace: Workspace,
+    rows: pl.DataFrame,
+    reasons: Mapping[str, str],
+    wanted: Collection[str],
+    learned: str | None,
+    drift: Callable[[pl.DataFrame], Drifted] | None = None,
+) -> Evidence:
+    """The signals with what reasons look at: slices that are named, and what takes time only where it is asked for.
+
+    A reason asks where it has a share, or is one's own.
 
     Args:
         workspace: where slices and training sets are.
@@ -113,26 +137,38 @@ def evidence(
         reasons: by name, an expression.
         wanted: the reasons that have a share.
         learned: the training set that new signals are held against; None where there is none.
+        drift: tells which signals stand in what drifted; None where nobody asked for it.
     """
-    words = {word for text in reasons.values() for word in re.findall(r"[\w-]+", text)}
-    named = [one for one in declared(workspace) if one.name in words and one.name not in rows.columns]
-    if named:
+    asking = [text for name, text in reasons.items() if name in wanted or REASONS.get(name) != text]
+    asked = _words(asking) - {*rows.columns}
+    rests_on: dict[str, str] = {}
+    silent: dict[str, str] = {}
+    if named := [one for one in declared(workspace) if one.name in asked]:
         rows = rows.with_columns(memberships(rows, named))
-    if "repeated_failure" in wanted:
+    if "repeats" in asked:
         rows = rows.with_columns(repeats(rows).alias("repeats"))
-    if "disagreement" in wanted:
+    if "disagreement" in asked:
         rows = rows.with_columns(disagreement(rows).alias("disagreement"))
-    if "novelty" in wanted and learned is not None:
+    if "drifted_slice" in asked and drift is not None:
+        inside, said = drift(rows)
+        (silent if inside is None else rests_on)["drifted_slice"] = said
+        held = pl.repeat(None, rows.height, dtype=pl.Boolean, eager=True) if inside is None else inside
+        rows = rows.with_columns(held.alias("drifted_slice"))
+    if "novelty" in asked and learned is not None:
         prompts = workspace.rows(learned).select(_last_asked("prompt"))[:, 0]
         order = pl.Series(workspace.pseudonyms.ids("novelty", rows["interaction_id"]), dtype=pl.String)
         rows = rows.with_columns(novelty(rows["text"], prompts, order=order).values.alias("novelty"))
-    return rows
+        rests_on["novelty"] = f"against training set {learned.removeprefix('training_set:')}"
+    return Evidence(rows, rests_on, silent)
 
 
-def last_training_set(workspace: Workspace, noted: object = None) -> str | None:
-    """The training set that was made last, or the one noted where it is still there."""
-    there = [str(manifest["id"]) for manifest in workspace.catalog.artefacts("training_set")]
-    return str(noted) if noted in there else there[-1] if there else None
+def asks_for_drift(settings: CandidateSettings) -> bool:
+    """Whether clw.toml names `drifted_slice`: looking for it takes seconds, and is not done unasked."""
+    return "drifted_slice" in {*settings.quotas, *_words(settings.reasons.values())}
+
+
+def _words(texts: Iterable[str]) -> set[str]:
+    return {word for text in texts for word in re.findall(r"[\w-]+", text)}
 
 
 def _last_asked(column: str) -> pl.Expr:

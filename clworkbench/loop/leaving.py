@@ -41,6 +41,13 @@ class Door:
             self.taken.update(taken)
         return numbered(frame, columns)
 
+    def schemas(self, tools: pl.Series) -> pl.Series:
+        """Schemas of tools (JSON) as they may leave; names of functions, which a second tier could take, stay."""
+        if not self.redacts or not len(there := tools.drop_nulls().unique()):
+            return tools
+        clean = numbered(redact_text(there, self.pseudonyms))
+        return tools.replace(there, clean)
+
     def _by_patterns(self, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
         """The first tier again: rows may have come in while it was off, or knew less. Marks stay as they are."""
         talks = [name for name in columns if frame.schema[name] == MESSAGES]

@@ -17,7 +17,9 @@ from clworkbench.policy.quality import REASONS, measured_reliability
 from clworkbench.policy.sampling import sampled
 from clworkbench.settings import ExclusionRule, PolicySettings, SampleSettings
 from clworkbench.training_sets.allowed import EXCLUDED
-from clworkbench.training_sets.sft import SftRules, build_sft, verdicts
+from clworkbench.training_sets.descent import Rules
+from clworkbench.training_sets.reviewed import verdicts
+from clworkbench.training_sets.sft import build_sft
 from clworkbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def explain_policy(workspace: Workspace, *, as_of: datetime | None = None, event
     settings = workspace.settings
     found = workspace.signals(as_of=as_of, event_time=event_time)
     where = settings.training.where
-    rules = SftRules(
+    rules = Rules(
         where=expressions.holds(found, where, where="training.where") if where else None,
         allowed=allowed(workspace, as_of=as_of, event_time=event_time),
     )

@@ -4,18 +4,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-import polars as pl
-
 from clworkbench.display.progress import Advance, silent
+from clworkbench.errors import ClwError
 from clworkbench.loop.look import slice_of
-from clworkbench.similarity.clusters import clusters
-from clworkbench.similarity.embeddings import HASHED, embed
+from clworkbench.loop.topics import clustered
 from clworkbench.similarity.minhash import near_duplicates
 from clworkbench.slices.failures import Failures, repeated_failures
 from clworkbench.workspace import Workspace
 
-MANY = 20_000
-"""Texts beyond which a sentence model would take minutes on a CPU."""
+LONGEST_DAYS = 36_500
 
 By = Literal["duplicates", "clusters"]
 
@@ -45,8 +42,8 @@ def repeated(
             hashed n-grams for more than 20,000 different texts.
         k: how many clusters; chosen when None.
         days: how long the last window is, which is held against all before.
-        cache: a folder that keeps embeddings; none are kept when None. It is no part of the workspace: `clw forget`
-            does not reach it.
+        cache: a folder outside of the workspace that keeps embeddings; none are kept when None. `clw forget` does not
+            reach it: empty it when somebody is forgotten.
         as_of: only what was known by then; all when None.
         event_time: goes by the events' dates, not by when they were committed.
         texts: shows what was said in each group's example.
@@ -55,27 +52,21 @@ def repeated(
     Raises:
         SettingsError: clw.toml has no such slice.
         ModelError: there is no such model of embeddings.
-        ClwError: `k` is more than there are texts.
+        ClwError: `k` is more than there are texts, the days are no length of time, or the cache lies in the workspace.
     """
+    if not 0 < days <= LONGEST_DAYS:
+        raise ClwError(f"days: {days:g} is not above 0 and at most {LONGEST_DAYS:,}. Ask for e.g. 7: the last week.")
+    if cache is not None and cache.resolve().is_relative_to(workspace.folder.resolve()):
+        raise ClwError(
+            f"cache: {cache} lies in the workspace, where `clw forget` leaves nothing; it does not reach vectors.\n"
+            "Name a folder outside of it, and empty that when somebody is forgotten."
+        )
     found = workspace.signals(as_of=as_of, event_time=event_time)
     if slice is not None:
         found = found.filter(slice_of(workspace, found, slice))
     groups = near_duplicates(found["text"], advance=advance)["group"]
     said = "near-duplicates"
     if by == "clusters":
-        groups, said = _clustered(found["text"], groups, model, k, cache, advance)
+        groups, said = clustered(found["text"], groups, model, k, cache, advance)
     rows = found.select("interaction_id", group=groups)
     return repeated_failures(found, rows, window=timedelta(days=days), grouped_by=said, texts=texts)
-
-
-def _clustered(
-    texts: pl.Series, groups: pl.Series, model: str | None, k: int | None, cache: Path | None, advance: Advance
-) -> tuple[pl.Series, str]:
-    """The cluster of each text, by the example of its group of duplicates."""
-    examples = groups.drop_nulls().unique().sort()
-    said = texts.gather(examples)
-    made = embed(said, HASHED if model is None and len(said) > MANY else model, cache=cache, advance=advance)
-    told = clusters(made, k=k)
-    by_example = pl.DataFrame({"group": examples, "cluster": told.frame["cluster"]})
-    clustered = groups.to_frame("group").join(by_example, on="group", how="left", maintain_order="left")["cluster"]
-    return clustered, f"clusters ({made.model}; {told.note})"

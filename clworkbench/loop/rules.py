@@ -8,9 +8,15 @@ import polars as pl
 from clworkbench.errors import ArtefactError, SettingsError
 from clworkbench.releases.gates import Gate, canonical, defaults
 from clworkbench.releases.pairs import LOWER_IS_BETTER
+from clworkbench.schemas import SCORES
 from clworkbench.scorers.names import scorer
 from clworkbench.settings import settings_dict
 from clworkbench.workspace import Workspace
+
+FROM_SIGNALS = (
+    "freeze a suite whose examples name the signals that they came from (signal_ids), of which it holds some, or name "
+    "it in their slices."
+)
 
 
 def suites(workspace: Workspace, suite: str | None = None) -> list[str]:
@@ -28,21 +34,46 @@ def suites(workspace: Workspace, suite: str | None = None) -> list[str]:
     return [str(workspace.find("suite", name)["id"]) for name in names]
 
 
-def gates(workspace: Workspace, frozen: list[str]) -> tuple[Gate, ...]:
-    """The gates that `clw.toml` states, else the defaults for its metric, its target and the suites' slices."""
+def gates(workspace: Workspace, frozen: list[str], beside: pl.DataFrame | None = None) -> tuple[Gate, ...]:
+    """The gates that `clw.toml` states, else the defaults for its metric, its target and the suites' slices.
+
+    Args:
+        workspace: whose gates.
+        frozen: suites by id; of those whose examples are elsewhere, imported scores name slices and scorers.
+        beside: scores on them that are being imported.
+    """
     settings = workspace.settings
     if settings.gates.rules:
         return tuple(Gate(**settings_dict(rule)) for rule in settings.gates.rules)
-    scorers = settings.evals.scorers
-    metric = settings.gates.metric or (scorers[0] if len(scorers) == 1 else "reward")
-    slices = pl.concat([workspace.rows(name)["slices"].explode() for name in frozen]).drop_nulls().unique().sort()
+    kept = [name for name in frozen if workspace.catalog.artefact(name)]
+    elsewhere = _imported(workspace, [name for name in frozen if name not in kept], beside)
+    scorers = {*(settings.evals.scorers if kept else ()), *elsewhere["scorer"]}
+    metric = settings.gates.metric or (min(scorers) if len(scorers) == 1 else "reward")
+    named = [*(workspace.rows(name)["slices"] for name in kept), elsewhere["slices"]]
+    slices = pl.concat([names.explode(keep_nulls=False, empty_as_null=False) for names in named]).unique().sort()
     return defaults(metric, slices.to_list(), settings.gates.target)
 
 
-def gates_sha256(workspace: Workspace, frozen: list[str]) -> str:
-    """The hash of the gates that apply now to these suites, target included."""
-    text = f"{workspace.settings.gates.target}\n{canonical(gates(workspace, frozen))}"
+def _imported(workspace: Workspace, names: list[str], beside: pl.DataFrame | None) -> pl.DataFrame:
+    """`scorer` and `slices` of imported scores on these suites."""
+    columns = ("scorer", "slices")
+    there = pl.DataFrame(schema={name: SCORES[name] for name in columns})
+    if not names:
+        return there
+    on = pl.col("suite").is_in([name.removeprefix("suite:") for name in names])
+    parts = [workspace.scan("scores").filter(on).select(columns).collect()]
+    return pl.concat([there, *parts, *([] if beside is None else [beside.select(columns)])])
+
+
+def gates_sha256(workspace: Workspace, frozen: list[str], beside: pl.DataFrame | None = None) -> str:
+    """The hash of the gates that apply now to these suites, target included; arguments as for `gates`."""
+    text = f"{workspace.settings.gates.target}\n{canonical(gates(workspace, frozen, beside))}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hashed_with(workspace: Workspace, frozen: list[str]) -> list[str]:
+    """The suites whose gates are hashed before scores on these are seen: all of `[evals]`, or imported ones alone."""
+    return suites(workspace) if any(workspace.catalog.artefact(name) for name in frozen) else frozen
 
 
 def check(workspace: Workspace) -> None:
@@ -64,7 +95,8 @@ def check(workspace: Workspace) -> None:
     named |= {settings.gates.target: "target"} if settings.gates.target else {}
     for name, where in named.items():
         if name not in known:
-            raise SettingsError(f"[gates] {where}: no slice {name!r} in the suites.{_nearest(name, known)}")
+            ours = f" clw.toml has one: {FROM_SIGNALS}" if name in settings.slices else _nearest(name, known)
+            raise SettingsError(f"[gates] {where}: no slice {name!r} in the suites.{ours}")
     measured = {*settings.evals.scorers, *LOWER_IS_BETTER}
     metrics = {settings.gates.metric, *(rule.metric for rule in settings.gates.rules)}
     for metric in metrics - measured - {None}:

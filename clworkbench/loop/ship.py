@@ -8,12 +8,17 @@ import polars as pl
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import ArtefactError, EvidenceError
 from clworkbench.loop.convert import training_sets_of
-from clworkbench.loop.model import Evaluation, champion, evaluate, resolve
-from clworkbench.loop.rules import check, gates, gates_sha256, suites
+from clworkbench.loop.model import Evaluation, champion, resolve
+from clworkbench.loop.rules import check, gates, gates_sha256, hashed_with, suites
+from clworkbench.loop.scores import known_as, measured_on, scored
 from clworkbench.releases.card import model_card
+from clworkbench.releases.drill import DrillReport
+from clworkbench.releases.drill import drill as plant_and_judge
 from clworkbench.releases.gates import judge, plan
 from clworkbench.releases.report import FINDINGS, GATES, GateReport
+from clworkbench.schemas import SUITE
 from clworkbench.settings import settings_dict
+from clworkbench.training_sets.descent import asking, kind_of
 from clworkbench.training_sets.leakage import leaks
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
@@ -53,6 +58,24 @@ def power(
     return plan(examples, gates(workspace, frozen), discordant=discordant, truly=truly, target=target)
 
 
+def drill(
+    workspace: Workspace, model: str | None = None, *, suite: str | None = None, advance: Advance = silent
+) -> DrillReport:
+    """Plants regressions into a model's own scores and says from which size on the gates block each.
+
+    Args:
+        workspace: where the suites and models are.
+        model: whose scores; those of the model that production serves when None.
+        suite: as `gate` has it.
+        advance: progress, in examples.
+    """
+    check(workspace)
+    name = known_as(workspace, model or champion(workspace))
+    frozen = measured_on(workspace, [name], suite)
+    scores = pl.concat([scored(workspace, name, each, advance).scores for each in frozen])
+    return plant_and_judge(scores, gates(workspace, frozen), target=workspace.settings.gates.target)
+
+
 def gate(
     workspace: Workspace,
     challenger: str,
@@ -66,23 +89,24 @@ def gate(
     Args:
         workspace: where the suites and models are.
         challenger: a model's name.
-        against: the champion; the model that production serves when None.
-        suite: one suite only; those of `[evals]` when None.
+        against: the champion; the model that production serves when None. Either may be a name under which scores
+            were imported.
+        suite: one suite only; those of `[evals]` when None, or all on which both have imported scores.
         advance: progress, in examples.
     """
     check(workspace)
-    frozen = suites(workspace, suite)
-    names = [resolve(workspace, name).name for name in (challenger, against or champion(workspace))]
+    names = [known_as(workspace, name) for name in (challenger, against or champion(workspace))]
     if names[0] == names[1]:
         raise EvidenceError(f"{names[0]}: cannot be held against itself. Name another challenger, or --against.")
+    frozen = measured_on(workspace, names, suite)
     if learned := _learned(workspace, names[0], frozen):
         raise EvidenceError(
             f"{names[0]}: was trained on {learned} rows that stand in {', '.join(frozen)}; its scores say nothing.\n"
             "Build the training set again (they are held out now), and train on that."
         )
-    evals = [[evaluate(workspace, name, each, advance=advance) for each in frozen] for name in names]
+    evals = [[scored(workspace, name, each, advance) for each in frozen] for name in names]
     challenger_scores, champion_scores = (pl.concat([e.scores for e in side]) for side in evals)
-    rules, sha256 = gates(workspace, frozen), gates_sha256(workspace, suites(workspace))
+    rules, sha256 = gates(workspace, frozen), gates_sha256(workspace, hashed_with(workspace, frozen))
     target = workspace.settings.gates.target
     findings = [*_edited(evals[0], sha256), *_champion_learned(workspace, names[1], frozen)]
     report = judge(champion_scores, challenger_scores, rules, target=target).with_findings(findings)
@@ -103,9 +127,11 @@ def gate(
 def _learned(workspace: Workspace, model: str, frozen: list[str]) -> int:
     """How many rows that the model was trained on, or its parents were, stand in these suites."""
     sets = training_sets_of(workspace, model) if model.startswith("run:") else []
-    rows = [workspace.rows(each).filter(pl.col("split") == "train") for each in sets]
-    examples = pl.concat([workspace.rows(each) for each in frozen])
-    return sum(leaks(each, examples, workspace.pseudonyms).count() for each in rows)
+    rows = [asking(workspace.rows(each), kind_of(workspace.catalog.artefact(each) or {})) for each in sets]
+    taught = [each.filter(pl.col("split") == "train") for each in rows]
+    kept = [workspace.rows(each) for each in frozen if workspace.catalog.artefact(each)]
+    examples = pl.concat([pl.DataFrame(schema=SUITE), *kept])
+    return sum(leaks(each, examples, workspace.pseudonyms).count() for each in taught)
 
 
 def _champion_learned(workspace: Workspace, model: str, frozen: list[str]) -> list[tuple[str, str]]:

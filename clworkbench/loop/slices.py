@@ -10,6 +10,7 @@ import polars as pl
 from clworkbench import expressions
 from clworkbench.errors import SettingsError
 from clworkbench.files import write_atomically
+from clworkbench.loop.topics import topics as topics_of
 from clworkbench.releases.protocol import RESERVED
 from clworkbench.settings import parse_settings
 from clworkbench.settings.editing import with_slice
@@ -23,7 +24,7 @@ from clworkbench.workspace import Workspace
 
 BY = (
     "app", "environment", "source", "operation", "provider", "model", "model_version", "release_id", "finish_reason",
-    "latency_ms", "n_input_tokens", "n_output_tokens", "cost_usd", "confidence", "started_at", "attributes",
+    "latency_ms", "n_input_tokens", "n_output_tokens", "cost_usd", "confidence", "started_at", "attributes", "text",
 )  # fmt: skip
 """What slices are made of where nothing else is said: what is known before an outcome is."""
 
@@ -49,6 +50,32 @@ def slice_names(workspace: Workspace, signals: pl.DataFrame) -> pl.Series:
         ExpressionError: a slice cannot be read, or fails on these rows.
     """
     return slice_.names(signals, declared(workspace))
+
+
+def with_slices(workspace: Workspace, suite: pl.DataFrame) -> tuple[pl.DataFrame, tuple[Slice, ...]]:
+    """A suite's examples with the slices of clw.toml that they are in as well, and the slices that were asked.
+
+    An example is in a slice where one of the signals that it came from (`signal_ids`) is; one that came from none is in
+    those that its file names.
+
+    Args:
+        workspace: whose slices and signals.
+        suite: `schemas.SUITE`.
+
+    Raises:
+        ExpressionError: a slice cannot be read, or fails on these signals.
+    """
+    ones = tuple(one for one in declared(workspace) if one.name not in RESERVED)
+    came = suite.select("example_id", interaction_id="signal_ids").explode("interaction_id", empty_as_null=False)
+    if not ones or came.is_empty():
+        return suite, ()
+    signals = workspace.signals().join(came, on="interaction_id", how="semi")
+    held = signals.select("interaction_id", held=slice_.names(signals, ones))
+    by_example = came.join(held, on="interaction_id").group_by("example_id").agg(pl.col("held").explode())
+    both = suite.join(by_example, on="example_id", how="left", maintain_order="left").with_columns(
+        slices=pl.concat_list("slices", pl.col("held").fill_null([])).list.drop_nulls().list.unique(maintain_order=True)
+    )
+    return both.select(suite.columns), ones
 
 
 def slices(
@@ -86,26 +113,28 @@ def slices(
     happened = expressions.truth(found, event, where="event")
     title = f"{place} with a good outcome" if event == "outcome" else f"{place} where {event}"
     rate = "good" if event == "outcome" else "share"
+    counts = int(happened.count()), happened.null_count()
     if names or every is not None:
         columns = (*([every] if every else []), *names)
         frame = rates(found, *names, event=pl.lit(happened), every=every)
-        return SliceReport(frame, columns, f"{title} by {', '.join(columns)}", rate=rate)
+        return SliceReport(frame, columns, f"{title} by {', '.join(columns)}", rate=rate, counts=counts)
     parts = {"all": happened} | {str(one): happened.filter(one.holds(found)) for one in declared(workspace)}
     each = [
         rates(part.to_frame(), event=pl.col(part.name)).select(pl.lit(name).alias("slice"), pl.all())
         for name, part in parts.items()
     ]
-    return SliceReport(pl.concat(each), ("slice",), f"{title} by slice", rate=rate)
+    return SliceReport(pl.concat(each), ("slice",), f"{title} by slice", rate=rate, counts=counts)
 
 
 def discover(
     workspace: Workspace,
     target: str = "outcome",
     *,
-    by: Sequence[str] = BY,
+    by: Sequence[str] | None = None,
     slice: str | None = None,
     worst: Literal["low", "high"] = "low",
     support: float = 0.01,
+    topics: bool = False,
     beside: pl.DataFrame | None = None,
     as_of: datetime | None = None,
     event_time: bool = False,
@@ -115,11 +144,14 @@ def discover(
     Args:
         workspace: where the signals are.
         target: a Boolean column (an outcome), or a score.
-        by: columns that slices may be made of.
+        by: columns that slices may be made of; `BY` when None. `attributes` stands for those with few values or with a
+            frequent one, `text` for words that tell bad signals from others.
         slice: only within one of `[slices]`.
         worst: which end of the target is bad.
         support: the least share of settled signals that a slice has.
-        beside: more columns by `interaction_id`, e.g. the cluster of each text; they are looked at as well.
+        topics: whether the clusters of the signals' texts are looked at as well, as `topic`. No expression can select
+            one: `by=["text"]` finds words that can.
+        beside: more columns by `interaction_id`; they are looked at as well.
         as_of: only what was known by then; all when None.
         event_time: goes by the events' dates, not by when they were committed.
 
@@ -133,8 +165,11 @@ def discover(
     more = [] if beside is None else [name for name in beside.columns if name != "interaction_id"]
     if beside is not None:
         found = found.join(beside, on="interaction_id", how="left", maintain_order="left")
+    if topics:
+        found, more = found.with_columns(topics_of(found["text"])), [*more, "topic"]
     salt = workspace.pseudonyms.id("discover")
-    return find(found, target, by=[*by, *more], salt=salt, worst=worst, support=support)
+    columns = [name for name in BY if name != target] if by is None else by
+    return find(found, target, by=[*columns, *more], salt=salt, worst=worst, support=support)
 
 
 def save(workspace: Workspace, name: str, expression: str, *, replace: bool = False) -> Slice:
@@ -153,7 +188,10 @@ def save(workspace: Workspace, name: str, expression: str, *, replace: bool = Fa
     if name in RESERVED:
         raise SettingsError(f"slice {name!r}: gates use that name themselves. Choose another.")
     slice_made = Slice(name, expression.strip())
-    slice_made.holds(workspace.signals())
+    signals = workspace.signals()
+    if name in signals.columns:
+        raise SettingsError(f"slice {name!r}: signals have a column of that name. Choose another.")
+    slice_made.holds(signals)
     path = (workspace.folder / "clw.toml").resolve()
     with workspace.lease("settings", "slice save", wait_s=10):
         before = path.read_bytes()

@@ -13,6 +13,7 @@ from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.model import champion
 from clworkbench.loop.waiting import waiting
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.alert_log import standing
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,12 @@ def status(workspace: Workspace) -> Status:
         left=account.left,
         unfinished=len(workspace.catalog.pending()),
         read_until={source: at.isoformat(timespec="minutes") for source, at in sorted(_read_until(workspace).items())},
-        next=[*_of_forget(workspace), *_of_budget(account), *_next(workspace, tables, artefacts)],
+        next=[
+            *_of_forget(workspace),
+            *_of_budget(account),
+            *_of_alerts(workspace),
+            *_next(workspace, tables, artefacts),
+        ],
     )
 
 
@@ -113,6 +119,12 @@ def _of_forget(workspace: Workspace) -> list[str]:
 def _of_budget(account: Budget) -> list[str]:
     spent = ", ".join(account.stopped)
     return [f"wait, or raise [budget] in clw.toml: nothing is left for {spent}"] if spent else []
+
+
+def _of_alerts(workspace: Workspace) -> list[str]:
+    """What stood when `clw alert` was run last."""
+    found = [f"{each.alert['rule']} since {each.opened_at:%Y-%m-%d}" for each in standing(workspace.catalog)]
+    return [f"clw alert --dry-run   (stands: {', '.join(found)})"] if found else []
 
 
 def _of_outcomes(workspace: Workspace) -> list[str]:

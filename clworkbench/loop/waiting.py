@@ -13,6 +13,11 @@ from clworkbench.workspace import Workspace
 
 def waiting(workspace: Workspace) -> dict[str, int]:
     """By question set, the records that were asked and have fewer submitted answers here than their set wants."""
+    return dict(unanswered(workspace)["dataset"].value_counts().sort("dataset").iter_rows())
+
+
+def unanswered(workspace: Workspace) -> pl.DataFrame:
+    """Those records themselves: a row of `schemas.ASKED` for each, with `given`, how many answers it has."""
     asked = _asked(workspace)
     said = latest(workspace.read("labels")).filter(
         pl.col("status") == "submitted", pl.col("source").str.starts_with(SETS)
@@ -22,8 +27,8 @@ def waiting(workspace: Workspace) -> dict[str, int]:
     )
     overlaps = {each.name: each.overlap for each in workspace.settings.labels.ask}
     wanted = pl.col("dataset").replace_strict(overlaps, default=1, return_dtype=pl.Int64)
-    left = asked.join(given, on=["interaction_id", "dataset"], how="left").filter(pl.col("given").fill_null(0) < wanted)
-    return dict(left["dataset"].value_counts().sort("dataset").iter_rows())
+    found = asked.join(given, on=["interaction_id", "dataset"], how="left").with_columns(pl.col("given").fill_null(0))
+    return found.filter(pl.col("given") < wanted)
 
 
 def _asked(workspace: Workspace) -> pl.DataFrame:

@@ -1,14 +1,16 @@
 """Loading: a base and its adapter in memory, from safetensors only and never with remote code."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clworkbench.errors import ModelError
 from clworkbench.files import sha256_file
+from clworkbench.models.chat import Message, dialogue_tokens
 from clworkbench.models.names import ModelSpec
 from clworkbench.models.torch_setup import DType, import_torch, quiet_transformers
-from clworkbench.models.weights import weights
+from clworkbench.models.weights import fingerprint, weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -41,31 +43,110 @@ def load(
     """
     adapter = None if spec.adapter is None else checked_adapter(spec.adapter, spec.adapter_sha256)
     torch = import_torch(threads)
-    model, tokenizer = load_base(weights(spec.base, cache), "float32" if adapter else dtype)
+    base = checked_model(weights(spec.base, cache), spec.base_sha256)
+    model, tokenizer = load_base(base, "float32" if adapter else dtype)
     if adapter is not None:
         model = attach_adapter(model, adapter, trainable=False).merge_and_unload()
     model = model.to(getattr(torch, dtype)).to("cuda" if torch.cuda.is_available() else "cpu")
     return Loaded(spec, model.eval(), tokenizer)
 
 
-def load_base(folder: Path, dtype: DType) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+@dataclass(frozen=True)
+class Rewarding:
+    """A reward model in memory, ready to score."""
+
+    spec: ModelSpec
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+
+    def __repr__(self) -> str:
+        return f"Rewarding({self.spec.name!r}, {self.model.dtype}, {self.model.device})"
+
+
+def load_reward(
+    spec: ModelSpec, *, dtype: DType = "bfloat16", threads: int | None = None, cache: Path | None = None
+) -> Rewarding:
+    """The reward model of `spec` (a run of the method `reward`) on the GPU, or on the CPU with `threads` threads.
+
+    Raises:
+        ModelError: weights are missing or unreadable, the adapter's hash is not the one in `spec`, or it has no head
+            that gives a score.
+    """
+    if spec.adapter is None:
+        raise ModelError(f"model {spec.name}: no reward model. Train one with clw train --method reward.")
+    torch = import_torch(threads)
+    adapter = checked_adapter(spec.adapter, spec.adapter_sha256)
+    if "SEQ_CLS" not in (adapter / "adapter_config.json").read_text():
+        raise ModelError(f"model {spec.name}: its adapter answers, and gives no score. Name a run of --method reward.")
+    model, tokenizer = load_base(weights(spec.base, cache), dtype, reward_seed=0)
+    model = attach_adapter(model, adapter, trainable=False)
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return Rewarding(spec, model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer)
+
+
+def rewards(
+    rewarding: Rewarding,
+    dialogues: Sequence[Sequence[Message]],
+    tools: Sequence[str | None] | None = None,
+    *,
+    batch_size: int = 16,
+) -> list[float]:
+    """What each dialogue is worth to the reward model: higher is better, and only differences mean something.
+
+    Args:
+        rewarding: loaded by `load_reward`.
+        dialogues: messages, prompt and answer together.
+        tools: the schemas that could be called in each, as JSON.
+        batch_size: dialogues at a time.
+
+    Raises:
+        ModelError: the chat template refuses a dialogue.
+    """
+    torch = import_torch()
+    tokens = [
+        dialogue_tokens(rewarding.tokenizer, dialogue, schemas)
+        for dialogue, schemas in zip(dialogues, tools or [None] * len(dialogues), strict=True)
+    ]
+    found: list[float] = []
+    for at in range(0, len(tokens), batch_size):
+        batch = rewarding.tokenizer.pad(
+            {"input_ids": tokens[at : at + batch_size]}, padding_side="right", return_tensors="pt"
+        ).to(rewarding.model.device)
+        with torch.inference_mode():
+            found += rewarding.model(**batch).logits[:, 0].float().tolist()
+    return found
+
+
+def load_base(
+    folder: Path, dtype: DType, *, reward_seed: int | None = None
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Model and tokenizer of a folder of weights, on the CPU.
+
+    Args:
+        folder: safetensors and a tokenizer.
+        dtype: of the weights in memory.
+        reward_seed: loads a reward model instead: in the place of the head that names the next token stands one that
+            gives a single score, with random weights of this seed.
 
     Raises:
         ModelError: the files there are not a causal language model with a chat template.
     """
     torch = import_torch()
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+    kind = AutoModelForCausalLM if reward_seed is None else AutoModelForSequenceClassification
+    if reward_seed is not None:
+        torch.manual_seed(reward_seed)
     with quiet_transformers():
         try:
-            model = AutoModelForCausalLM.from_pretrained(
+            model = kind.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
+                **({} if reward_seed is None else {"num_labels": 1}),
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
@@ -93,6 +174,16 @@ def checked_adapter(folder: Path, sha256: str | None) -> Path:
         raise ModelError(
             f"adapter in {folder}: its SHA-256 is {found[:16]}…, the manifest says {sha256[:16]}….\n"
             "The file was changed after the run; train the run again."
+        )
+    return folder
+
+
+def checked_model(folder: Path, sha256: str | None) -> Path:
+    """`folder`, once it is known to hold the weights with that fingerprint (any when None)."""
+    if sha256 is not None and (found := fingerprint(folder)) != sha256:
+        raise ModelError(
+            f"model in {folder}: its fingerprint is {found[:16]}…, the manifest says {sha256[:16]}….\n"
+            "The files were changed after the run; train the run again."
         )
     return folder
 

@@ -24,12 +24,14 @@ class ModelSpec:
         base: `hf:org/name`, `pypi:package`, or a folder's path.
         adapter: folder with `adapter_model.safetensors` and `adapter_config.json`, or None for the bare base.
         adapter_sha256: SHA-256 of `adapter_model.safetensors`; checked on loading when given.
+        base_sha256: fingerprint of the base's folder; checked on loading when given.
     """
 
     name: str
     base: str
     adapter: Path | None = None
     adapter_sha256: str | None = None
+    base_sha256: str | None = None
 
 
 def base_spec(name: str) -> ModelSpec:

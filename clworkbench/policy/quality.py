@@ -16,6 +16,15 @@ SURE = 0.999
 
 REASONS = ("unsure_model", "unverified", "disagreement", "not_believed")
 
+BY_REVIEWERS = ("labelled", "reviewed", "picked", "ranked")
+"""Rules of training rows by which a reviewer said it."""
+
+IN_PRODUCTION = ("corrected", "preferred", "rated")
+"""Those by which somebody, or something (`improvement_origin`), said it in production."""
+
+ON_OUTCOMES = ("accepted", "outcome", "won")
+"""Those that rest on outcomes, and on votes of reviewers where there are any."""
+
 
 def belief(rules: Sequence[str], reliability: Mapping[str, float]) -> pl.Expr:
     """Probability that an answer is good, given what the outcome rules and the labels say of it.
@@ -72,13 +81,14 @@ def measured_reliability(signals: pl.DataFrame, rules: Sequence[str]) -> pl.Data
 def refused(quality: QualitySettings) -> pl.Expr:
     """Why a row must not be learned, or null.
 
-    Over rows with `rule` (labelled, corrected or accepted), `confidence` (0 to 1), `improvement_origin`,
-    `label_accepts`, `label_agreement` (share of the labels that say what most say) and `belief`.
+    Over rows with `rule` (`BY_REVIEWERS`, `IN_PRODUCTION` or `ON_OUTCOMES`), `confidence` (0 to 1),
+    `improvement_origin`, `label_accepts`, `label_agreement` (share of the labels that say what most say) and `belief`.
     """
-    accepted = pl.col("rule") == "accepted"
+    rule, by_a_system = pl.col("rule"), pl.col("improvement_origin") == "system"
+    accepted = rule.is_in(ON_OUTCOMES)
     by_people = (
-        (pl.col("rule") == "labelled")
-        | ((pl.col("rule") == "corrected") & (pl.col("improvement_origin") != "system").fill_null(value=True))
+        rule.is_in(BY_REVIEWERS)
+        | (rule.is_in(IN_PRODUCTION) & ~by_a_system.fill_null(value=False))
         | (accepted & pl.col("label_accepts").fill_null(value=False))
     )
     tests = {

@@ -1,18 +1,18 @@
-"""Training rows as tokens: what the model reads, and which of it carries loss."""
+"""Training rows as tokens: what the model reads, which of it is learned, and what was left out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clworkbench.errors import EvidenceError
-from clworkbench.models.chat import dialogue_tokens, prompt_tokens
+from clworkbench.errors import EvidenceError, ModelError
+from clworkbench.models.chat import dialogue_tokens, prompt_tokens, unrendered
+from clworkbench.runs.settings import KINDS, Method
+from clworkbench.schemas import TRAINING_ROWS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-UNSCORED = -100
-"""The label that torch's losses leave out."""
 
 
 @dataclass(frozen=True)
@@ -20,68 +20,137 @@ class Examples:
     """Tokenised rows.
 
     Attributes:
-        frame: `input_ids` and `labels` (lists of the same length; -100 where no loss is taken) and `weight`.
+        frame: one row for each example: the columns that the method's trainer reads, and `weight` (above 0).
+        longest: tokens of the longest sequence.
         truncated: rows cut at the limit.
         dropped: rows left out, since no token of theirs would carry loss, or their weight is 0.
     """
 
     frame: pl.DataFrame
+    longest: int
     truncated: int
     dropped: int
 
+    @property
+    def weighted(self) -> bool:
+        """Whether some rows weigh more than others."""
+        return self.frame["weight"].n_unique() > 1
 
-def examples(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", max_tokens: int) -> Examples:
-    """Tokenise prompt and completion with the base's own chat template; only completions carry loss.
+    def scaled(self) -> pl.DataFrame:
+        """The rows with weights that have a mean of 1; without weights where all are the same."""
+        if not self.weighted:
+            return self.frame.drop("weight")
+        return self.frame.with_columns(weight=pl.col("weight") / pl.col("weight").mean())
 
-    The completion begins where the tokens of the prompt and of the whole part, as in TRL 1.16's SFTTrainer, so that
-    the same rows give the same batches there.
+
+def checked(rows: pl.DataFrame, method: Method, tokenizer: "PreTrainedTokenizerBase") -> pl.DataFrame:
+    """The rows that weigh something, with `tools` and a `weight` everywhere.
 
     Args:
-        rows: columns `prompt` and `completion` (messages) and `weight` (null counts as 1).
+        rows: training rows of the kind that the method learns from; of the columns that say whence they come, none is
+            needed, and `weight` is 1 where it is null or missing.
+        method: how they are to be learned.
         tokenizer: of the base.
-        max_tokens: rows are cut at this length, from the end.
 
     Raises:
-        EvidenceError: a column is missing, there are no rows, or none is left to learn from.
-        ModelError: the chat template refuses a row's messages.
+        EvidenceError: the rows are of another kind, or nothing can be learned from them.
+        ModelError: they hold tool calls or schemas that the base's chat template leaves out.
     """
-    _check(rows)
-    made = []
-    for prompt, completion, weight in rows.select("prompt", "completion", pl.col("weight").fill_null(1.0)).iter_rows():
-        before = prompt_tokens(tokenizer, prompt)
-        whole = dialogue_tokens(tokenizer, [*prompt, *completion])
-        made.append((whole, _common_prefix(before, whole), float(weight)))
-    schema = {"tokens": pl.List(pl.Int64), "prompt_tokens": pl.Int64(), "weight": pl.Float64()}
-    tokenised = pl.DataFrame(made, schema=schema, orient="row").with_columns(
-        scored=pl.min_horizontal(pl.col("tokens").list.len(), max_tokens) > pl.col("prompt_tokens")
-    )
-    kept = tokenised.filter(pl.col("scored") & (pl.col("weight") > 0))
-    if kept.is_empty():
-        longest = max(tokenised["prompt_tokens"])
+    schema = TRAINING_ROWS[KINDS[method]]
+    told = [name for name in schema if name in _TEACHES]
+    if missing := [name for name in told if name not in rows.columns and name not in _MAY_MISS]:
         raise EvidenceError(
-            f"training: none of {rows.height} rows has a token to learn within max_tokens = {max_tokens} "
-            f"(longest prompt: {longest} tokens) and a weight above 0. Raise max_tokens, or look at the weights."
+            f"training: {method} learns from sets of the kind {KINDS[method]!r}, with the columns {told}; no column "
+            f"{missing} among {rows.columns}.\nBuild one: clw build NAME --kind {KINDS[method]}."
         )
-    cut = pl.col("tokens").list.head(max_tokens)
-    unscored = pl.lit(UNSCORED, dtype=pl.Int64).repeat_by("prompt_tokens")
-    frame = kept.select("weight", input_ids=cut, labels=unscored.list.concat(cut.list.slice(pl.col("prompt_tokens"))))
-    truncated = kept.filter(pl.col("tokens").list.len() > max_tokens).height
-    return Examples(frame, truncated, rows.height - kept.height)
-
-
-def _check(rows: pl.DataFrame) -> None:
-    missing = [name for name in ("prompt", "completion", "weight") if name not in rows.columns]
-    if missing:
-        raise EvidenceError(f"training: no column {missing} among {rows.columns}. Build the set with clw build.")
     if rows.is_empty():
         raise EvidenceError("training: the set has no rows. Look at the waterfall of its build for what took them.")
-    empty = rows.filter(pl.col("completion").is_null() | (pl.col("completion").list.len() == 0)).height
-    if empty:
-        raise EvidenceError(f"training: {empty} of {rows.height} rows have no completion. Build the set again.")
+    for name in told:
+        if name in _ANSWERS and (empty := rows.filter(pl.col(name).list.len().fill_null(0) == 0).height):
+            raise EvidenceError(f"training: {empty} of {rows.height} rows have no {name}. Build the set again.")
+    absent = [pl.lit(None, schema[name]).alias(name) for name in ("weight", "tools", *_MAY_MISS) if name in schema]
+    rows = rows.with_columns(each for each in absent if each.meta.output_name() not in rows.columns)
     weight = pl.col("weight")
-    wrong = rows.filter(weight.is_not_null() & ~(weight.is_finite() & (weight >= 0))).height
-    if wrong:
+    if wrong := rows.filter(weight.is_not_null() & ~(weight.is_finite() & (weight >= 0))).height:
         raise EvidenceError(f"training: {wrong} of {rows.height} rows have a weight that is no number of at least 0.")
+    _refuse_unrendered(rows, tokenizer)
+    return rows.with_columns(weight.fill_null(1.0))
+
+
+_TEACHES = ("prompt", "completion", "chosen", "rejected", "label", "margin", "verifier", "expected")
+_ANSWERS = ("prompt", "completion", "chosen", "rejected")
+_MAY_MISS = ("margin",)
+
+
+def _refuse_unrendered(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase") -> None:
+    texts = [pl.col(name) for name in _ANSWERS if name in rows.columns]
+    element = pl.element().struct
+    held = {
+        "tools": (pl.col("tools").str.strip_chars().fill_null("").is_in(["", "[]", "null"])).not_(),
+        "tool_calls": pl.any_horizontal(
+            text.list.eval(element.field("tool_calls").list.len().fill_null(0) > 0).list.any() for text in texts
+        ),
+        "tool": pl.any_horizontal(text.list.eval(element.field("role") == "tool").list.any() for text in texts),
+    }
+    lost = unrendered(tokenizer)
+    if found := {name: n for name in lost if (n := rows.filter(held[name]).height)}:
+        what = ", ".join(f"{name} in {n}" for name, n in found.items())
+        raise ModelError(
+            f"training: of {rows.height} rows, {what} would be left out without a word by the base's chat template.\n"
+            "Take a base whose template renders tools, or leave those rows out of the set: where = … in [training]."
+        )
+
+
+def split_at_answer(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: Sequence[dict[str, object]],
+    answers: Sequence[object],
+    tools: str | None,
+) -> tuple[list[int], list[list[int]]]:
+    """The tokens of a prompt, and those of each answer to it, rendered with the base's own chat template.
+
+    An answer begins where the tokens of the prompt and of the whole part, and the earliest of several decides, as in
+    TRL 1.16's trainers, so that the same rows give the same batches there.
+
+    Raises:
+        ModelError: the chat template refuses the messages.
+    """
+    before = prompt_tokens(tokenizer, prompt, tools)
+    wholes = [dialogue_tokens(tokenizer, [*prompt, *answer], tools) for answer in answers]
+    begins = min(_common_prefix(before, whole) for whole in wholes)
+    return before[:begins], [whole[begins:] for whole in wholes]
+
+
+def kept(tokenised: pl.DataFrame, answers: Sequence[str], max_tokens: int) -> Examples:
+    """Rows whose prompt leaves room for an answer; answers cut at `max_tokens`, and counted.
+
+    Args:
+        tokenised: `prompt_ids`, the `answers`' columns (token lists) and `weight`, one row for each row of the set.
+        answers: the columns that stand behind the prompt.
+        max_tokens: of prompt and answer together.
+
+    Raises:
+        EvidenceError: nothing is left.
+    """
+    begins = pl.col("prompt_ids").list.len()
+    room = max_tokens - begins.cast(pl.Int64)
+    has_room = pl.all_horizontal(room > 0, *(pl.col(name).list.len() > 0 for name in answers))
+    rows = tokenised.filter(has_room & (pl.col("weight") > 0))
+    if rows.is_empty():
+        raise nothing_left(tokenised, max_tokens, longest=tokenised.select(begins.max()).item())
+    ends = pl.max_horizontal(begins + pl.col(name).list.len() for name in answers)
+    truncated = rows.filter(ends > max_tokens).height
+    longest = min(max_tokens, int(rows.select(ends.max()).item()))
+    cut = rows.with_columns(pl.col(name).list.head(room) for name in answers)
+    return Examples(cut, longest, truncated, tokenised.height - rows.height)
+
+
+def nothing_left(tokenised: pl.DataFrame, max_tokens: int, *, longest: int) -> EvidenceError:
+    """What to say where no row is left."""
+    return EvidenceError(
+        f"training: none of {tokenised.height} rows has a token to learn within max_tokens = {max_tokens} "
+        f"(longest prompt: {longest} tokens) and a weight above 0. Raise max_tokens, or look at the weights."
+    )
 
 
 def _common_prefix(tokens: list[int], others: list[int]) -> int:

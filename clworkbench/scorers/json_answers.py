@@ -63,8 +63,9 @@ def _acceptable(wanted: str, path: tuple[str, ...]) -> list[Json]:
 def same_json(value: "Json | Missing", other: "Json | Missing") -> bool:
     """Whether two JSON values are equal with their types (1 and 1.0 are one number); what is missing equals nothing."""
     try:
-        there = not isinstance(value, Missing) and not isinstance(other, Missing)
-        return there and _canonical(value) == _canonical(other)
+        if isinstance(value, Missing) or isinstance(other, Missing):
+            return False
+        return _canonical(value) == _canonical(other)
     except RecursionError:
         return False
 

@@ -40,9 +40,12 @@ def matches(outputs: pl.Series, patterns: pl.Series) -> pl.Series:
 
     Rust's syntax (the `regex` crate): no look-around, no back-references, and time linear in the text.
     """
-    read = pl.select(ok=pl.lit("").str.contains(patterns, strict=False))["ok"]
-    found = pl.select(found=outputs.cast(pl.String).str.contains(patterns, strict=False))["found"]
-    return _graded(found, read.cast(pl.String))
+    pairs = pl.DataFrame({"said": outputs.cast(pl.String), "pattern": patterns.cast(pl.String)})
+    looked = pairs.select(
+        found=pl.col("said").str.contains(pl.col("pattern"), strict=False),
+        read=pl.lit("").str.contains(pl.col("pattern"), strict=False).cast(pl.String),
+    )
+    return _graded(looked["found"], looked["read"])
 
 
 def rouge_l(outputs: pl.Series, expected: pl.Series) -> pl.Series:

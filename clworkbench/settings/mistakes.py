@@ -48,7 +48,7 @@ def _place(path: str, raw: Any, wanted: type[msgspec.Struct]) -> _Place:
     kind: Any = msgspec.inspect.type_info(wanted)
     names: list[str] = []
     for step in re.findall(r"[^.\[\]]+|\[.*?\]", path):
-        kind = _struct(kind)
+        kind = _struct(kind, raw)
         if not step.startswith("["):
             names.append(step)
             kind = next(field.type for field in kind.fields if field.encode_name == step)
@@ -57,13 +57,14 @@ def _place(path: str, raw: Any, wanted: type[msgspec.Struct]) -> _Place:
         kind = getattr(kind, "item_type", None) or getattr(kind, "value_type", None) or kind.item_types[0]
         name, raw = _item(step.strip("[]"), raw, kind)
         names += [name] if name else []
-    return _Place(names, _struct(kind))
+    return _Place(names, _struct(kind, raw))
 
 
-def _struct(kind: Any) -> Any:
-    """What a type that may be None is otherwise."""
+def _struct(kind: Any, raw: Any) -> Any:
+    """What a type that may be None is otherwise; of several kinds of table, the one that the tag of this one names."""
     parts = [part for part in getattr(kind, "types", ()) if not isinstance(part, msgspec.inspect.NoneType)]
-    return parts[0] if parts else kind
+    tagged = [part for part in parts if isinstance(raw, Mapping) and getattr(part, "tag_field", None) in raw]
+    return next((part for part in tagged if part.tag == raw[part.tag_field]), parts[0]) if parts else kind
 
 
 def _item(step: str, raw: Any, kind: Any) -> tuple[str | None, Any]:

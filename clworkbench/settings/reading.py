@@ -5,12 +5,14 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from clworkbench.errors import SettingsError
+from clworkbench.settings.alerts import AlertSettings, check_alerts, shaped_rules
 from clworkbench.settings.labels import LabelSettings
 from clworkbench.settings.mistakes import in_words
 from clworkbench.settings.policy import PolicySettings
@@ -45,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evals: EvalSettings = EvalSettings()
     gates: GateSettings = GateSettings()
     budget: BudgetSettings = BudgetSettings()
+    alerts: AlertSettings = AlertSettings()
 
 
 def load_settings(path: Path) -> Settings:
@@ -76,6 +79,12 @@ def parse_settings(text: str, place: str = "clw.toml") -> Settings:
     _check_sources(settings, place)
     _check_policy(settings, place)
     _check_asks(settings, place)
+    _check_training(settings, place)
+    _check_budget(settings.budget, place)
+    check_alerts(
+        settings.alerts, place, slices=settings.slices, sources=settings.sources, outcomes=settings.outcomes,
+        sets=[asked.name for asked in settings.labels.ask], budget=settings.budget,
+    )  # fmt: skip
     return settings
 
 
@@ -96,6 +105,29 @@ def _check_asks(settings: Settings, place: str) -> None:
                 )
         if "rate" in asked.asks and not 2 <= asked.ratings <= 10:
             raise SettingsError(f"{here}: ratings = {asked.ratings}. Ratings go from 1 to 2 at least, to 10 at most.")
+
+
+def _check_training(settings: Settings, place: str) -> None:
+    """Refuses slices that are not there, and ages that would weigh nothing."""
+    training = settings.training
+    for name in training.balance:
+        if name not in settings.slices:
+            close = get_close_matches(name, settings.slices, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "Declare it in [slices]."
+            raise SettingsError(f"{place}: [training] balance names {name!r}, which is not declared. {hint}")
+    for name, length in (("half_life", training.half_life), ("forward", training.forward)):
+        if length is not None and length <= timedelta(0):
+            raise SettingsError(f"{place}: [training] {name} must be longer than 0, e.g. '90d'. Leave it out for none.")
+
+
+def _check_budget(budget: BudgetSettings, place: str) -> None:
+    """Refuses prices that no sum can be made of."""
+    prices = {"usd_per_hour": budget.usd_per_hour, "usd_per_label": budget.usd_per_label}
+    for name, price in {**prices, **{f"prices.{device}": each for device, each in budget.prices.items()}}.items():
+        if not isfinite(price):
+            raise SettingsError(f"{place}: [budget] {name} = {price}. Write US dollars, e.g. {name} = 1.2.")
+    if any(not device.strip() for device in budget.prices):
+        raise SettingsError(f"{place}: [budget.prices] names a device by nothing. Write cpu, or a GPU's name.")
 
 
 def _check_policy(settings: Settings, place: str) -> None:
@@ -164,9 +196,16 @@ def _shaped(raw: dict[str, Any]) -> dict[str, Any]:
         ]
     if isinstance(policy := raw.get("policy"), Mapping):
         shaped["policy"] = _shaped_policy(policy)
+    if isinstance(training := raw.get("training"), Mapping):
+        aged = _duration(_listed(training, "balance"), "half_life", "training")
+        shaped["training"] = _duration(aged, "forward", "training")
     if isinstance(labels := raw.get("labels"), Mapping) and isinstance(asks := labels.get("ask"), Mapping):
         sets = [{"name": name, **asked} if isinstance(asked, Mapping) else asked for name, asked in asks.items()]
         shaped["labels"] = {**labels, "ask": sets}
+    if isinstance(alerts := raw.get("alerts"), Mapping):
+        shaped["alerts"] = _duration(_listed(alerts, "to"), "quiet", "alerts")
+        if isinstance(rules := alerts.get("rules"), Mapping):
+            shaped["alerts"]["rules"] = shaped_rules(rules)
     return shaped
 
 

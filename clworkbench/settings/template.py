@@ -97,15 +97,37 @@ n = 200
 [training]
 name = "main"
 holdout = 0.1                   # share of conversations that is never trained on
+# forward = "7d"                # the newest stretch, by time, is not trained on either: does it hold next week?
 replay = 0.8                    # share of the set that the champion has learned already: against forgetting
 min_new_rows = 50               # a cycle trains only when there is so much to learn
+# half_life = "90d"             # older rows weigh less: half, when they are so much older than the newest
+# balance = ["refunds"]         # slices of which each weighs the same, and all the rest together too
+# verifier = "exact_match"      # what `clw build NAME --kind prompts` has answers verified with
+# min_gain = 0.01               # and past runs leave room for so much of the score, or outcomes got worse
 steps = 60
 batch_size = 16
 learning_rate = 1e-3
+# rank = 8                      # of the LoRA adapter; 0 trains all weights (then learning_rate = 1e-5)
+# preset = "gpu"                # "cpu", "gpu" or "gpus"; by what the machine has when left out
+# rows_at_once = 4              # rows on a device at a time: less memory, the same step
+# gradient_checkpointing = true # less memory, a fifth slower
+# report_to = ["tensorboard"]   # also "mlflow", "trackio", "wandb", where they are installed
+#
+# [training.dpo]
+# beta = 0.1                    # holds the model to where it started; [training.kto] has it too
+#
+# [training.kto]
+# desirable_weight = 1.0        # of wanted and of unwanted answers; by their counts when left out
+# undesirable_weight = 2.0
+#
+# [training.grpo]
+# generations = 4               # answers sampled for each prompt; batch_size counts answers
+# max_new_tokens = 64
+# temperature = 1.0
 
 [evals]
 # suites = ["main"]             # made with `clw suite main FILE`
-scorers = ["exact_match"]       # exact_match, valid_json, json_field:NAME
+scorers = ["exact_match"]       # normalised_match, contains, regex, rouge_l, valid_json, json_field:NAME, function_call
 
 # The gates' defaults: better on the target slice, not worse by 5 points on the rest. `clw gate --plan` tells the power.
 [gates]
@@ -116,6 +138,42 @@ scorers = ["exact_match"]       # exact_match, valid_json, json_field:NAME
 # [budget]
 # usd_per_hour = 1.2            # what an hour of this machine costs; nothing when left out
 # usd_per_label = 0.3           # what a label of people costs, spent when it is imported
+# run = { hours = 2, usd = 5 }  # what one training run may cost; `clw train NAME --estimate` says what it will
 # train = { hours = 10, usd = 50 }
 # all = { usd = 100 }
+#
+# [budget.prices]               # US dollars an hour by device, where machines differ; a part of a GPU's name will do
+# cpu = 0.1
+# H100 = 2.5
+
+# What the person on duty hears of: `clw alert`, e.g. every hour. The same is not said again within `quiet`.
+# [alerts]
+# quiet = "24h"
+# to = ["stdout", "file:alerts.jsonl", "webhook:SLACK_WEBHOOK"]    # the address stands in that environment variable
+#
+# [alerts.rules.refunds_fail]
+# rate = "failure"              # or a rule of [outcomes], or an expression such as "error IS NOT NULL"
+# slice = "refunds"
+# above = 0.2                   # when the rate's whole 95 % interval is above it; or rise = 0.05, over the days before
+# days = 7
+#
+# [alerts.rules.app_is_silent]
+# silence = "app"
+# hours = 6
+#
+# [alerts.rules.traffic_changed]
+# drift = "newest"              # training set; also "window", the days before
+# harmful = true                # only where outcomes got worse
+#
+# [alerts.rules.budget_runs_out]
+# budget = "all"
+# above = 0.8
+#
+# [alerts.rules.reviewers_wait]
+# labels = "review"
+# days = 3
+#
+# [alerts.rules.unreadable]
+# quarantine = "all"
+# above = 0.05
 """

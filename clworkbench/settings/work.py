@@ -1,10 +1,12 @@
 """What is selected, trained, measured, gated and spent."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import msgspec
 
 from clworkbench.settings.bounds import Positive, Share
+from clworkbench.settings.methods import DpoTraining, GrpoTraining, KtoTraining
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,23 +45,48 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: the training set's name.
         holdout: share of groups that is never trained on.
+        forward: how long the newest stretch of settled signals is that is not trained on either; None for none.
         replay: share of the set that shall be rows which the champion has learned already (0 to 1).
         min_new_rows: a cycle trains only when the champion has not seen at least so many rows.
+        min_gain: a cycle trains only where the learning curve of past runs leaves room for so much of the suite's score
+            (0 to 1), where outcomes got worse, or where there is no curve yet.
         where: an expression over signals; only those it keeps may be learned.
+        half_life: a row so much older than the newest (or than --as-of) weighs half; None weighs all ages alike.
+        balance: slices of which each weighs the same in the set, and the rest too.
+        verifier: the scorer that a set of prompts is verified with.
+        rank: of the adapter; 0 trains all weights.
+        preset: what the next three are where they are left out; None takes the one that fits the machine.
+        dtype: of the multiplications.
+        rows_at_once: rows on a device at a time; a step's rows are worked off in so many parts.
+        gradient_checkpointing: activations are computed twice and not kept.
+        report_to: trackers that follow the losses.
     """
 
     name: str = "main"
     holdout: Share = 0.1
+    forward: timedelta | None = None
     replay: Share = 0.8
     min_new_rows: int = 50
+    min_gain: Share = 0.01
     where: str | None = None
+    half_life: timedelta | None = None
+    balance: tuple[str, ...] = ()
+    verifier: str = "exact_match"
     steps: Positive = 60
     batch_size: Positive = 16
     learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
-    rank: Positive = 8
+    rank: Annotated[int, msgspec.Meta(ge=0)] = 8
     max_tokens: Positive = 256
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     checkpoint_every: Positive = 20
+    preset: Literal["cpu", "gpu", "gpus"] | None = None
+    dtype: Literal["bfloat16", "float32"] | None = None
+    rows_at_once: Positive | None = None
+    gradient_checkpointing: bool | None = None
+    report_to: tuple[Literal["mlflow", "tensorboard", "trackio", "wandb"], ...] = ()
+    dpo: DpoTraining = DpoTraining()
+    kto: KtoTraining = KtoTraining()
+    grpo: GrpoTraining = GrpoTraining()
 
 
 class EvalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,8 +118,11 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rules: tuple[GateRule, ...] = ()
 
 
+Price = Annotated[float, msgspec.Meta(ge=0)]
+
+
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The most that may be spent in a calendar month (UTC); None is no limit."""
+    """The most that may be spent, in a calendar month (UTC) or on one run; None is no limit."""
 
     hours: Annotated[float, msgspec.Meta(ge=0)] | None = None
     usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
@@ -103,11 +133,15 @@ class BudgetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         usd_per_hour: this machine's price; training and evaluation cost it while they run.
+        prices: US dollars an hour by device (`cpu`, or a part of a GPU's name), instead of `usd_per_hour`.
         usd_per_label: what people are paid for a label; it is spent when the label is imported.
+        run: what one training run may cost, however often it is gone on with.
     """
 
-    usd_per_hour: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    usd_per_label: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    usd_per_hour: Price = 0.0
+    prices: dict[str, Price] = msgspec.field(default_factory=dict)
+    usd_per_label: Price = 0.0
+    run: Limit = Limit()
     train: Limit = Limit()
     eval: Limit = Limit()
     label: Limit = Limit()

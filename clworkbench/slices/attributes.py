@@ -11,6 +11,7 @@ from clworkbench import expressions
 from clworkbench.errors import ExpressionError
 from clworkbench.slices.bins import bin_of, edges
 from clworkbench.slices.keys import FEW, attribute_keys
+from clworkbench.slices.words import TEXT, condition
 
 Codes = NDArray[np.uint8]
 
@@ -56,31 +57,29 @@ class Attribute:
         return replace(self, codes=self.codes[rows])
 
 
-def encode(frame: pl.DataFrame, by: Sequence[str], *, least: int) -> tuple[list[Attribute], dict[str, str]]:
+def encode(
+    frame: pl.DataFrame, by: Sequence[str], *, least: int, words: Sequence[str] | None = None
+) -> tuple[list[Attribute], dict[str, str]]:
     """The attributes of a frame, and why columns make none.
 
     Args:
         frame: the rows.
         by: columns: of texts or Booleans by value (with `IS NULL`, and one condition for all rarer values), of numbers
             by ranges between rounded quantiles, of moments by hour and weekday, of lists of texts by member;
-            `attributes.a.b` by value, and `attributes` for all of its keys with few values.
+            `attributes.a.b` by value, and `attributes` for its keys with few values, or with a frequent one.
         least: a condition that fewer rows meet, or that all but fewer do, is left out.
+        words: what `text` is looked at by, instead of its values.
 
     Raises:
         ExpressionError: a column is not there.
     """
     found: list[Attribute] = []
     skipped: dict[str, str] = {}
-    for name in expanded(frame, by):
+    for name in expanded(frame, by, least=least, skipped=skipped):
         if name not in frame.columns and not name.startswith("attributes."):
             raise ExpressionError(_unknown(name, frame.columns))
-        try:
-            sql = expressions.name_in_sql(name)
-            values = frame.select(expressions.parse(sql, frame.columns).alias(name))[name]
-        except ExpressionError as error:
-            skipped[name] = f"no expression can name it ({str(error).partition(chr(10))[0][:80]})"
-            continue
-        made = _read(values, sql, least)
+        worded = name == TEXT and words is not None
+        made = _of_words(frame, words or ()) if worded else _of_column(frame, name, least)
         if isinstance(made, str):
             skipped[name] = made
             continue
@@ -91,27 +90,44 @@ def encode(frame: pl.DataFrame, by: Sequence[str], *, least: int) -> tuple[list[
     return found, skipped
 
 
-def expanded(frame: pl.DataFrame, by: Sequence[str]) -> list[str]:
-    """The names, each once, `attributes` as those of its keys that have few values."""
+def expanded(
+    frame: pl.DataFrame, by: Sequence[str], *, least: int | None = None, skipped: dict[str, str] | None = None
+) -> list[str]:
+    """The names, each once, `attributes` as those of its keys that have few values.
+
+    Args:
+        frame: the rows.
+        by: names of columns.
+        least: keys of which one value stands in so many rows are taken as well.
+        skipped: gets the keys that are left out though they have several values, and why.
+    """
     names: dict[str, None] = {}
     for name in by:
         whole = name == "attributes" and frame.schema.get(name) == pl.String
-        names |= dict.fromkeys(_keys_with_few_values(frame) if whole else [name])
+        names |= dict.fromkeys(_keys(frame, least, {} if skipped is None else skipped) if whole else [name])
     return list(names)
 
 
-def _keys_with_few_values(frame: pl.DataFrame) -> list[str]:
-    """Attributes with few values, in a sample that is spread over the frame."""
-    sample = frame.select("attributes").gather_every(max(1, frame.height // SAMPLE))
+def _keys(frame: pl.DataFrame, least: int | None, skipped: dict[str, str]) -> list[str]:
+    """Attributes by how often they are there, those of few values first, as a sample spread over the frame has them."""
+    step = max(1, frame.height // SAMPLE)
+    sample = frame.select("attributes").gather_every(step)
     kept = []
     for name in attribute_keys(sample):
         try:
             values = sample.select(expressions.parse(expressions.name_in_sql(name), ["attributes"])).to_series()
         except ExpressionError:
             continue
-        if 2 <= values.n_unique() <= KEY_VALUES:
-            kept.append((values.null_count(), name))
-    return [name for _, name in sorted(kept)][:MEMBERS]
+        counts = values.drop_nulls().value_counts(name="n")["n"]
+        different, most = values.n_unique(), counts.max() or 0
+        assert isinstance(most, int)
+        if 2 <= different <= KEY_VALUES or (different > 1 and least is not None and most * step >= least):
+            kept.append((different > KEY_VALUES, values.null_count(), name))
+        elif different > 1:
+            skipped[name] = "no value stands in enough signals"
+    names = [name for *_, name in sorted(kept)]
+    skipped |= dict.fromkeys(names[MEMBERS:], f"only {MEMBERS} attributes are looked at unasked: name it")
+    return names[:MEMBERS]
 
 
 def _unknown(name: str, columns: Sequence[str]) -> str:
@@ -121,8 +137,27 @@ def _unknown(name: str, columns: Sequence[str]) -> str:
     return f"by: no column {name!r} among {list(columns)}.\n{f'Did you mean {close[0]}?' if close else 'Name one.'}"
 
 
-def _read(values: pl.Series, sql: str, least: int) -> list[Attribute] | str:
+def _of_column(frame: pl.DataFrame, name: str, least: int) -> list[Attribute] | str:
     """Attributes of a column, or why there are none."""
+    try:
+        sql = expressions.name_in_sql(name)
+        values = frame.select(expressions.parse(sql, frame.columns).alias(name))[name]
+    except ExpressionError as error:
+        return f"no expression can name it ({str(error).partition(chr(10))[0][:80]})"
+    return _read(values, sql, least)
+
+
+def _of_words(frame: pl.DataFrame, words: Sequence[str]) -> list[Attribute] | str:
+    """An attribute for each word: whether the text holds it."""
+    if not words:
+        return "no word tells bad signals from others"
+    sql = {word: condition(word) for word in words}
+    held = frame.select(expressions.parse(text, [TEXT]).alias(f"{TEXT}: {word}") for word, text in sql.items())
+    codes = [one.fill_null(value=False).cast(pl.UInt8) for one in held]
+    return [_made(one.name, one, {text: [1]}, 2) for one, text in zip(codes, sql.values(), strict=True)]
+
+
+def _read(values: pl.Series, sql: str, least: int) -> list[Attribute] | str:
     dtype = values.dtype
     if values.null_count() == len(values):
         return "empty in every row"

@@ -14,9 +14,10 @@ from clworkbench.slices.keys import FEW
 VALUES = 30
 """Values of a column that are told apart, the most frequent; what is rarer is one part."""
 
-EXPECTED = 5
-"""Rows that a value has on average in the smaller window, else it is rare. Source: Cochran 1954, Biometrics 10:417."""
+OFTEN = 10
+"""Rows that a value has in both windows together, else it is rare."""
 
+DATED = r"^\d{4}-\d\d?-\d\d?([T ]|$)"
 LONGEST = 200
 FIFTHS = (0.2, 0.4, 0.6, 0.8)
 
@@ -38,7 +39,7 @@ class Cut:
     numbers: NDArray[np.float64] | None = None
 
 
-def cut(values: pl.Series, sql: str, is_now: NDArray[np.bool_]) -> Cut | str:
+def cut(values: pl.Series, sql: str) -> Cut | str:
     """A column's parts, or why it has none.
 
     Numbers with more than twelve values are cut into fifths, other columns by value; null is a part of its own.
@@ -46,7 +47,6 @@ def cut(values: pl.Series, sql: str, is_now: NDArray[np.bool_]) -> Cut | str:
     Args:
         values: of both windows.
         sql: the column's name as an expression writes it.
-        is_now: the rows of the window that is looked at.
     """
     dtype = values.dtype
     if dtype.is_float() or dtype.is_decimal():
@@ -59,21 +59,22 @@ def cut(values: pl.Series, sql: str, is_now: NDArray[np.bool_]) -> Cut | str:
     if dtype == pl.Boolean:
         flags = values.cast(pl.Int64).fill_null(2).to_numpy()
         return Cut(flags, (f"{sql} = false", f"{sql} = true", f"{sql} is null"))
-    smaller = min(is_now.mean(), 1 - is_now.mean())
     if dtype in (pl.String, pl.Categorical) or isinstance(dtype, pl.Enum):
-        return _by_value(values.cast(pl.String), sql, smaller)
+        return _by_value(values.cast(pl.String), sql)
     if dtype.is_numeric():
         return _of_numbers(values, sql)
     return f"holds {dtype}, which is not compared"
 
 
-def _by_value(values: pl.Series, sql: str, smaller: float) -> Cut | str:
+def _by_value(values: pl.Series, sql: str) -> Cut | str:
     """Code 0 is null, 1 whatever is rarer or too long, 2 and on the frequent values."""
     counts = values.drop_nulls().value_counts(name="n").sort(["n", values.name], descending=[True, False])
-    often = counts.filter(pl.col("n") * smaller >= EXPECTED)[values.name].head(VALUES).to_list()
+    often = counts.filter(pl.col("n") >= OFTEN)[values.name].head(VALUES).to_list()
     kept = [text for text in often if len(text) <= LONGEST]
+    if kept and pl.Series(kept).str.contains(DATED).all():
+        return "holds dates, which always move on"
     if not kept and not values.null_count():
-        return "hardly any value occurs twice: it is an id, or a text"
+        return f"no value occurs {OFTEN} times: it is an id, or a text"
     codes = values.replace_strict(kept, range(2, 2 + len(kept)), default=1, return_dtype=pl.Int64)
     codes = codes.set(values.is_null(), 0)
     texts = [expressions.text_in_sql(text) for text in kept]

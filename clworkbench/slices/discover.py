@@ -12,6 +12,7 @@ from clworkbench.policy.sampling import uniform
 from clworkbench.slices.attributes import Attribute, encode
 from clworkbench.slices.found import FRAME, Discovery, FoundSlice
 from clworkbench.slices.search import Conjunction, fresh, search
+from clworkbench.slices.words import TEXT, telling_words
 from clworkbench.statistics.contrast import Contrast, contrast
 from clworkbench.statistics.multiplicity import holm
 
@@ -19,7 +20,7 @@ ALPHA = 0.05
 """The chance of reporting any slice at all where none is worse."""
 
 LEAST = 20
-"""Rows that a slice must have in each half, however small a support is asked for."""
+"""Rows that a slice must have where it is searched, however small a support is asked for."""
 
 CARRIED = 20
 """Slices that the first half hands over to the second."""
@@ -63,13 +64,15 @@ def discover(
         signals: one row for each signal; where the target is null (pending) it does not count. With `conversation_id`,
             if there is one: signals of one conversation stand in one half, and count as dependent on each other.
         target: a Boolean, or a score.
-        by: columns that slices may be made of, as `attributes.encode` takes them.
+        by: columns that slices may be made of, as `attributes.encode` takes them; of `text`, the words that tell the
+            bad signals of the searched half from its others.
         salt: key of the hash that parts the halves: the same salt, the same slices.
         worst: which end of the target is bad.
         support: the least share of settled signals that a slice has (0 to 0.5).
 
     Raises:
-        ExpressionError: a column is not there, the target is neither a Boolean nor a number, or the support no share.
+        ExpressionError: a column is not there, the target is neither a Boolean nor a number, or stands among `by`, or
+            the support is no share.
 
     Source: the search's measure is the standardised difference of Klösgen 1996, "Explora", in Advances in Knowledge
     Discovery and Data Mining, p. 249-271; the honest half after Athey and Imbens 2016, PNAS 113:7353-7360.
@@ -79,6 +82,8 @@ def discover(
             f"support: {support:g} is not above 0 and at most 0.5. Ask for e.g. 0.02: two in hundred."
         )
     values = _target(signals, target)
+    if target in by:
+        raise ExpressionError(f"by: {target!r} is the target itself. Name what was known before it.")
     known = values.is_not_null()
     settled, values = signals.filter(known), values.filter(known)
     binary = bool(values.is_in([0.0, 1.0]).all())
@@ -87,11 +92,12 @@ def discover(
     flags = signals.schema[target] == pl.Boolean
     if why := _too_little(signals, values, target):
         return Discovery(FRAME.to_frame(), (), target, flags, counts, {}, why)
-    attributes, skipped = encode(settled, by, least=max(2 * LEAST, int(support * settled.height)))
-    skipped |= {one.name: f"only {TOGETHER} are looked at together: name fewer" for one in attributes[TOGETHER:]}
-    attributes = attributes[:TOGETHER]
     half, clusters = _halves(settled, salt)
     numbers = worse.to_numpy()
+    words = _words(settled, numbers, half) if TEXT in by else None
+    attributes, skipped = encode(settled, by, least=max(2 * LEAST, int(support * settled.height)), words=words)
+    skipped |= {one.name: f"only {TOGETHER} are looked at together: name fewer" for one in attributes[TOGETHER:]}
+    attributes = attributes[:TOGETHER]
     carried, counts["searched"] = _carried([a.of(half) for a in attributes], numbers[half], support)
     carried = [one for one in carried if one.rows(attributes).mean() >= support]
     counts["tested"] = len(carried)
@@ -155,6 +161,13 @@ def _halves(settled: pl.DataFrame, salt: str) -> tuple[Rows, NDArray[np.intp]]:
     each = each.with_columns(half=uniform(each["unit"], salt) < min(0.5, SEARCHED / settled.height))
     found = units.join(each, on="unit", how="left", maintain_order="left")
     return found["half"].to_numpy(), found["number"].to_numpy().astype(np.intp)
+
+
+def _words(settled: pl.DataFrame, worse: NDArray[np.float64], half: Rows) -> list[str] | None:
+    """Words of the searched half; None where `text` is no text."""
+    if settled.schema.get(TEXT) != pl.String:
+        return None
+    return telling_words(settled[TEXT].filter(pl.Series(half)), worse[half] > worse[half].mean())
 
 
 def _own(clusters: NDArray[np.intp]) -> NDArray[np.intp]:

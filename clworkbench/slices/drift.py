@@ -69,14 +69,16 @@ def drift(
     if unknown:
         raise ExpressionError(_unknown(unknown[0], before.columns))
     compared = windows(before, now, salt=salt)
-    whole = compared.whole if history is None else windows(history, now, salt=salt).whole
+    held = compared if history is None else windows(history, now, salt=salt)
+    whole = held.whole
     counts = _counts(before, now, compared)
-    if why := _too_few(counts):
+    if reason := _too_few(counts) or ("" if history is None else _no_past(history)):
         return DriftReport(
-            pl.DataFrame(schema=COLUMNS), pl.DataFrame(schema=PARTS), _overall(whole), counts, {}, title, why
+            pl.DataFrame(schema=COLUMNS), pl.DataFrame(schema=PARTS), _overall(whole), counts, {}, title, reason
         )
     skipped: dict[str, str] = {}
-    tested = list(looked(compared.drawn, columns, slices, model, skipped))
+    past = None if history is None else held.drawn.filter(~pl.col("is_now"))
+    tested = list(looked(compared.drawn, columns, slices, model, skipped, past))
     frame = _judged(tested)
     parts = _parts(tested, frame, whole)
     overall = _overall(whole)
@@ -97,11 +99,16 @@ def drifted(report: DriftReport, signals: pl.DataFrame) -> pl.Series:
     Raises:
         ExpressionError: a column is not there.
     """
-    grown = report.parts.filter(pl.col("share_now") > pl.col("share_before"))["expression"].drop_nulls()
     inside = pl.repeat(value=False, n=signals.height, dtype=pl.Boolean, eager=True)
-    for expression in grown:
+    for expression in grown(report.parts)["expression"]:
         inside |= expressions.holds(signals, expression, where="drift")
     return inside.alias("drifted")
+
+
+def grown(parts: pl.DataFrame) -> pl.DataFrame:
+    """The parts that grew and that an expression selects, those that grew most first."""
+    by = pl.col("share_now") - pl.col("share_before")
+    return parts.filter(by > 0, pl.col("expression").is_not_null()).sort(by, descending=True, maintain_order=True)
 
 
 def _unknown(name: str, columns: Sequence[str]) -> str:
@@ -120,8 +127,18 @@ def _too_few(counts: Mapping[str, int]) -> str | None:
         n = counts[f"drawn_{side}"]
         if n < ENOUGH:
             had = f"{counts[f'signals_{side}']:,} signals in {n:,} conversations" if n else "no signals"
-            return f"not enough data: the {words} has {had}; {ENOUGH} conversations are needed"
+            way = "Take a longer window (--days), or another to hold it against (--against window)."
+            return f"not enough data: the {words} has {had}; {ENOUGH} conversations are needed. {way}"
     return None
+
+
+def _no_past(history: pl.DataFrame) -> str:
+    if history.height:
+        return ""
+    return (
+        "not enough data: the training set was learned from the very days that are looked at, so that no outcomes are "
+        "older. Take a shorter window (--days), or hold it against the days before (--against window)."
+    )
 
 
 def _judged(looked: Sequence[Looked]) -> pl.DataFrame:
@@ -145,7 +162,7 @@ def _parts(looked: Sequence[Looked], frame: pl.DataFrame, whole: pl.DataFrame) -
         if not drifted_ or one.codes is None:
             continue
         for part, before, now in _moved(one):
-            change, new = _change(one, part, whole)
+            change, new = _change(one, part, whole, hardly=before < MOVED)
             row: dict[str, object] = {"column": one.name, "part": one.words[part], "expression": one.parts[part]}
             rows.append(row | {"share_before": before, "share_now": now, "new": new})
             changes.append(change)
@@ -170,19 +187,21 @@ def _moved(one: Looked) -> list[tuple[int, float, float]]:
     return [(int(part), float(before[part]), float(now[part])) for part in order if moved[part] >= MOVED]
 
 
-def _change(one: Looked, part: int, whole: pl.DataFrame) -> tuple[Change, bool]:
+def _change(one: Looked, part: int, whole: pl.DataFrame, *, hardly: bool) -> tuple[Change, bool]:
     """What happened to the outcomes of a part, in all signals where an expression selects it, else in those read.
 
-    One that hardly had any before is new, as told beside it: it is held against all outcomes before.
+    One that was hardly there before is new, as told beside it: it is held against all outcomes before.
     """
     expression = one.parts[part]
     if expression is not None:
         rows, inside = whole, expressions.holds(whole, expression, where=one.name)
     else:
         assert one.codes is not None
-        rows, inside = one.rows.with_columns(unit=pl.int_range(pl.len())), pl.Series(one.codes == part)
+        rows = one.rows.with_columns(part=pl.Series(one.codes)) if one.of_past is None else one.of_past
+        rows = rows.with_columns(unit=pl.int_range(pl.len()))
+        inside = rows["part"] == part
     change = _outcomes(rows, inside)
-    if change.n_before + change.pending_before >= SETTLED or change.n_now < SETTLED:
+    if not hardly or change.n_before + change.pending_before >= SETTLED or change.n_now < SETTLED:
         return change, False
     return _outcomes(rows, inside | ~rows["is_now"]), True
 

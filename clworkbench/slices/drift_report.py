@@ -68,8 +68,9 @@ class DriftReport:
             (conversations), `score` and `least` (the least score of a drift), `p` and `p_adjusted` (Holm, over all),
             `drifted`, `harm` (worse, better, same, unclear, not enough data; null where nothing drifted).
         parts: one row for each part of a drifted column whose share moved: `column`, `part`, `expression` (null where
-            none selects it), `share_before`, `share_now`, `new` (it hardly was there before: its outcomes before are
-            those of all signals), then as `Change`, `p_adjusted` (Holm, over all parts) and `harm`.
+            none selects it), `share_before`, `share_now` (of numbers, among those that are there), `new` (it hardly was
+            there before: its outcomes before are those of all signals), then as `Change`, `p_adjusted` (Holm, over all
+            parts) and `harm`.
         overall: what happened to all outcomes, whatever drifted.
         counts: signals and conversations of both windows.
         skipped: columns that were not compared, and why.
@@ -99,6 +100,8 @@ class DriftReport:
         if self.why is not None:
             return "nothing"
         found = {ADVICE[word] for word in self._harms}
+        if "label" in found and not self._pending:
+            found = found - {"label"} | {"evaluate"}
         found |= {"evaluate"} if self._fell else set()
         return next((word for word in URGENCY if word in found), "nothing")
 
@@ -116,7 +119,16 @@ class DriftReport:
             return (
                 f"{names} drifted; no part is shown worse, but all outcomes are: more may come from where they are bad"
             )
-        return f"{names} drifted, and outcomes there {BECAUSE[word]}"
+        said = TOO_FEW if word == "not enough data" and not self._pending else BECAUSE[word]
+        return f"{names} drifted, and outcomes there {said}"
+
+    @property
+    def _pending(self) -> bool:
+        """Whether labels could tell more where there is not enough data: some outcomes are pending."""
+        too_few = self.parts.filter(pl.col("harm") == "not enough data")
+        if too_few.is_empty():
+            return self.overall.pending_before + self.overall.pending_now > 0
+        return not too_few.filter(pl.col("pending_before") + pl.col("pending_now") > 0).is_empty()
 
     @property
     def _harms(self) -> set[Harm]:
@@ -156,8 +168,15 @@ class DriftReport:
             for part in self.parts.filter(pl.col("column") == row["name"]).iter_rows(named=True):
                 told.append(f"        {short(_named(part), 100)}: {_part(part)}")
         told.append(f"outcomes overall: {_rates(self.overall._asdict())}")
-        told += [f"not compared: {short(name, 60)} ({why})" for name, why in self.skipped.items()]
+        told += [f"not compared: {', '.join(short(name, 60) for name in names)} ({why})" for why, names in self._left()]
         return [*told, f"{self.advice}: {self.because}"]
+
+    def _left(self) -> list[tuple[str, list[str]]]:
+        """Why columns were not compared, each with its columns."""
+        by_why: dict[str, list[str]] = {}
+        for name, why in self.skipped.items():
+            by_why.setdefault(why, []).append(name)
+        return list(by_why.items())
 
     def _sorted(self) -> pl.DataFrame:
         return self.frame.sort("drifted", "p_adjusted", descending=[True, False], maintain_order=True)
@@ -165,7 +184,8 @@ class DriftReport:
     def _repr_html_(self) -> str:
         said = f"{self.title}: {self._said()}"
         if self.why is not None:
-            return html_table(("drift",), [(said,), *((f"{name}: {why}",) for name, why in self.skipped.items())])
+            left = [(f"not compared: {', '.join(names)} ({why})",) for why, names in self._left()]
+            return html_table(("drift",), [(said,), *left])
         titles = ("column", "drifted", "test", "score", "least", "adjusted p", "outcomes there")
         rows = [
             (
@@ -182,14 +202,17 @@ class DriftReport:
         moved = [(_named(row), *_cells(row), SAID[row["harm"]]) for row in self.parts.iter_rows(named=True)]
         headings = ("part", "share before", "now", "good before", "good now", "settled", "pending", "outcomes")
         below = html_table(headings, moved, caption="What moved, and its outcomes (95 %)") if moved else ""
-        last = f"{self.advice}: {self.because}"
-        return html_table(titles, rows, caption=said) + below + html_table((last,), [])
+        left = [(f"not compared: {', '.join(names)} ({why})",) for why, names in self._left()]
+        overall = (f"outcomes overall: {_rates(self.overall._asdict())}",)
+        last = html_table((f"{self.advice}: {self.because}",), [overall, *left])
+        return html_table(titles, rows, caption=said) + below + last
 
     def plot(self) -> "Figure":
         """The parts that moved: their share and their rate of good outcomes, before and now."""
         return drift_figure(self.parts, title=f"{self.title}: {self._said()}")
 
 
+TOO_FEW = "are too few to tell: score these slices"
 BECAUSE = {
     "worse": "got worse",
     "better": "got better",

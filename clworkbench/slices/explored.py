@@ -1,16 +1,21 @@
 """Signals looked at through filters: one page of them, rates by a column, and rates over time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property, reduce
+from operator import and_
 
 import polars as pl
 
 from clworkbench import expressions
 from clworkbench.errors import ExpressionError
-from clworkbench.slices.filters import Filters
+from clworkbench.similarity.embeddings import HASHED
+from clworkbench.slices.filters import SAID, Filters
 from clworkbench.slices.keys import Every, attribute_keys, keys
+from clworkbench.slices.mapped import Grid, Mapped
 from clworkbench.slices.rates import rates
+from clworkbench.slices.wording import Wording, fits
 
 PAGE = 20
 """Signals on a page."""
@@ -23,6 +28,9 @@ FEW = 30
 LONGEST = 80
 """Characters of the longest value that is offered."""
 
+KEPT = 3
+"""Filters whose answers are kept: those at hand, the same without their area, and those before."""
+
 SAMPLE = 2_000
 KEYS_OFFERED = 12
 
@@ -31,6 +39,9 @@ OFFERED = (
     "outcome_rule", "conflict", "feedback_names",
 )  # fmt: skip
 """Columns that are offered as filters where they have few values; attributes with few are, too."""
+
+LATER = ("outcome_rule", "conflict", "feedback_names")
+"""What follows from an outcome: bars stand by it only if that is asked for."""
 
 NUMBERS = ("latency_ms", "n_input_tokens", "n_output_tokens", "cost_usd", "confidence")
 """Columns that bars may stand by in fifths."""
@@ -69,24 +80,26 @@ class Explored:
         signals: one row for each signal, with `interaction_id`, and `outcome` (Boolean, null while pending) and
             `started_at` where there are any.
         slices: the expressions of `[slices]`, by name.
+        model: lays out the map, as `similarity.embeddings.embed` takes it.
 
     Attributes:
         offered: columns and attributes that have few values (of attributes, in a sample of two thousand signals), each
             with these, the most frequent first.
     """
 
-    def __init__(self, signals: pl.DataFrame, slices: Mapping[str, str]) -> None:
+    def __init__(self, signals: pl.DataFrame, slices: Mapping[str, str], model: str = HASHED) -> None:
         missing = {"outcome": pl.Boolean(), "started_at": pl.Datetime("us", "UTC")}
         added = [pl.lit(None, dtype).alias(name) for name, dtype in missing.items() if name not in signals.columns]
         self.signals = signals.with_columns(added)
-        self.slices = dict(slices)
+        self.slices, self.model = dict(slices), model
         self._own = signals.columns
         self.offered = self._offered()
         self.columns = [
             name for name in LIGHT if name in signals.columns and (not signals.height or signals[name].count())
         ]
         self._keys: dict[str, pl.Series] = {}
-        self._held: tuple[Filters, pl.Series] | None = None
+        self._wording: Wording | None = None
+        self._held: list[tuple[Filters, pl.Series]] = []
         self._order: tuple[tuple[str, bool], pl.Series] | None = None
 
     def holds(self, filters: Filters) -> pl.Series:
@@ -96,15 +109,43 @@ class Explored:
             ExpressionError: a filter is about what is not there.
             SettingsError: there is no such slice.
         """
-        known = self._held
-        if known is not None and known[0] == filters:
-            return known[1]
+        known = next((held for asked, held in self._held if asked == filters), None)
+        if known is not None:
+            return known
         self._hold_attributes(filters.values)
-        text = filters.sql(self.signals.schema, self.slices)
+        said = self._wording.contains(filters.text) if self._wording is not None and filters.text else None
+        rest = filters if said is None else replace(filters, text="")
+        parts = [] if said is None else [said]
+        if text := rest.sql(self.signals.schema, self.slices):
+            parts.append(expressions.holds(self.signals, text, where="filters"))
+        if filters.area:
+            left, right, low, high = filters.area
+            parts.append(self.mapped.inside((left, right, low, high)))
         all_of_them = pl.repeat(value=True, n=self.signals.height, dtype=pl.Boolean, eager=True)
-        held = expressions.holds(self.signals, text, where="filters") if text else all_of_them
-        self._held = filters, held
+        held = reduce(and_, parts) if parts else all_of_them
+        self._held = [(filters, held), *self._held][:KEPT]
         return held
+
+    def prepare(self) -> None:
+        """Makes ready for a text to be looked for, which takes half a second for a million short signals."""
+        columns = tuple(name for name in SAID if name in self.signals.columns)
+        if self._wording is None and fits(self.signals, columns):
+            self._wording = Wording(self.signals, columns)
+
+    @cached_property
+    def mapped(self) -> Mapped:
+        """The signals on a map, which is begun when it is first asked for."""
+        return Mapped(
+            self.signals["text"] if "text" in self.signals.columns else pl.Series([], dtype=pl.String), self.model
+        )
+
+    def grid(self, filters: Filters) -> Grid:
+        """The cells of the map that hold what the filters leave, their area aside; waits for the map.
+
+        Raises:
+            ClwError: a filter is about what is not there, or too little was said for a map.
+        """
+        return self.mapped.grid(self.holds(replace(filters, area=())), self.signals["outcome"])
 
     def found(self, filters: Filters) -> pl.DataFrame:
         """The signals that meet the filters, in their order."""
@@ -161,8 +202,8 @@ class Explored:
 
     def groups(self) -> list[str]:
         """What bars may stand by: what has few values, and numbers."""
-        present = [name for name in NUMBERS if name in self.signals.columns]
-        return [*self.offered, *(name for name in present if self.signals[name].count())]
+        numbers = [name for name in NUMBERS if name in self.signals.columns and self.signals[name].count()]
+        return sorted([*self.offered, *numbers], key=LATER.__contains__)
 
     def _hold_attributes(self, names: Mapping[str, object]) -> None:
         """Reads attributes out of the JSON once, as columns of their own."""
@@ -185,7 +226,6 @@ class Explored:
 
     def _bars(self, name: str, held: pl.Series, outcome: pl.Series) -> tuple[pl.DataFrame, int]:
         if name not in self._keys:
-            self._hold_attributes({name: ()})
             self._keys[name] = keys(self.signals, [name])[name]
         part = pl.DataFrame([self._keys[name].filter(held), outcome.alias("outcome")])
         made = rates(part, name, event=pl.col("outcome"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from clworkbench.display.failures_figure import failures_figure
+from clworkbench.display.figures import words_figure
 from clworkbench.display.html import html_table, percent
 from clworkbench.display.text import short, visible
 from clworkbench.similarity.terms import names
@@ -96,7 +97,10 @@ class Failures:
             + (f"\n         {visible(short(row['text'] or '', LETTERS))}" if self.texts else "")
             for row in self.frame.head(SHOWN).iter_rows(named=True)
         ]
-        return [f"{self.frame.height:,} groups ({self.grouped_by}) failed more than once; {self._all()}", *said]
+        n, left = self.frame.height, self.frame.height - SHOWN
+        groups = "1 group" if n == 1 else f"{n:,} groups"
+        more = [f"{left:,} more: --json has all"] if left > 0 else []
+        return [f"{groups} ({self.grouped_by}) failed more than once; {self._all()}", *said, *more]
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw slice failures --json`."""
@@ -107,7 +111,9 @@ class Failures:
         return f"{self.failures:,} of {self.n:,} settled signals failed" if self.n else "nothing is settled yet"
 
     def plot(self) -> "Figure":
-        """Each group's rate before and in the last window, with intervals and the number behind each."""
+        """Each group's rate before and in the last window, with intervals and n; words where no group failed again."""
+        if self.frame.is_empty():
+            return words_figure(f"no group failed more than once; {self._all()}", title="Repeated failures")
         title = f"Repeated failures by {self.grouped_by}, Wilson 95 %"
         return failures_figure(self.frame.head(12), last=f"last {_days(self.window)}", title=title)
 

@@ -37,6 +37,7 @@ class Filters:
         since: the first day (UTC), as `2026-03-01`.
         until: the last day (UTC), which still counts.
         where: a further expression.
+        area: of the map of what was said: from x up to x, from y up to y. No expression tells it.
     """
 
     slice: str = ""
@@ -46,6 +47,7 @@ class Filters:
     since: str = ""
     until: str = ""
     where: str = ""
+    area: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, state: Mapping[str, object]) -> "Filters":
@@ -66,16 +68,18 @@ class Filters:
         if not isinstance(columns, Mapping):
             raise ExpressionError(f"filters: values {columns!r} is no table. Write a list of values for each column.")
         values = {str(name): _values(str(name), of_column) for name, of_column in columns.items() if of_column}
-        return cls(outcome=tuple(str(each) for each in outcome), values=values, **texts, **days)
+        area = _area(state.get("area"))
+        return cls(outcome=tuple(str(each) for each in outcome), values=values, area=area, **texts, **days)
 
     def state(self) -> dict[str, object]:
         """The filters as JSON can hold them, without the empty ones."""
         told: dict[str, object] = {each.name: getattr(self, each.name) for each in fields(self)}
-        told |= {"outcome": list(self.outcome), "values": {name: list(some) for name, some in self.values.items()}}
+        told |= {"outcome": list(self.outcome), "area": list(self.area)}
+        told |= {"values": {name: list(some) for name, some in self.values.items()}}
         return {name: value for name, value in told.items() if value}
 
     def sql(self, schema: pl.Schema, slices: Mapping[str, str] | None = None) -> str:
-        """All of it as one expression over signals, empty where nothing is asked.
+        """All of it but the area as one expression over signals, empty where nothing is asked.
 
         Args:
             schema: of the signals.
@@ -140,6 +144,16 @@ def _day(name: str, value: object) -> str:
     if day is not None and not 1 < day.year < date.max.year:
         raise ExpressionError(f"filters: {name} {text!r} lies outside the calendar. Write it as 2026-03-31.")
     return day.isoformat() if day else ""
+
+
+def _area(value: object) -> tuple[float, ...]:
+    found = _listed("area", value)
+    if not found:
+        return ()
+    numbers = tuple(float(each) for each in found if isinstance(each, int | float) and isfinite(each))
+    if len(numbers) != len(found) or len(found) != 4 or numbers[0] >= numbers[1] or numbers[2] >= numbers[3]:
+        raise ExpressionError(f"filters: area {value!r} is none. Write four numbers: from x to x, from y to y.")
+    return numbers
 
 
 def _listed(name: str, value: object) -> list[object]:

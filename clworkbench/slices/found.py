@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clworkbench.display.figures import words_figure
 from clworkbench.display.html import html_table, percent
 from clworkbench.display.slices_figure import found_figure
 from clworkbench.display.text import short
@@ -113,17 +114,20 @@ class Discovery:
         )
 
     def _left_out(self) -> list[str]:
-        return [f"not looked at: {short(name, 60)} ({why})" for name, why in self.skipped.items()]
+        by_why: dict[str, list[str]] = {}
+        for name, why in self.skipped.items():
+            by_why.setdefault(why, []).append(short(name, 60))
+        return [f"not looked at ({why}): {', '.join(names)}" for why, names in by_why.items()]
 
     def _number(self, value: float | None) -> str:
         if value is None:
             return "–"
-        return percent(value) if self.binary else f"{value:,.4g}"
+        return percent(value) if self.binary else _digits(value)
 
     def _points(self, value: float | None) -> str:
         if value is None:
             return "–"
-        return f"{100 * value:+.0f}" if self.binary else f"{value:+,.3g}"
+        return f"{100 * value:+.0f}" if self.binary else _digits(value, sign="+")
 
     def _repr_html_(self) -> str:
         if self.why is not None:
@@ -146,9 +150,16 @@ class Discovery:
         return html_table(titles, rows, caption=f"{self._title()}: {self._how()}")
 
     def plot(self) -> "Figure":
-        """Each slice's mean with its interval beside that of all others."""
+        """Each slice's mean with its interval beside that of all others; words where nothing was found."""
+        if self.why is not None:
+            return words_figure(self.why, title=self._title())
         shown = self.frame.rename({"slice": "name"})
         return found_figure(shown, title=f"{self._title()}, 95 %", axis=self.target, share=self.binary)
+
+
+def _digits(value: float, *, sign: str = "") -> str:
+    """A score with four digits, or as a whole number where it has more."""
+    return f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.4g}"
 
 
 def _p(value: float) -> str:

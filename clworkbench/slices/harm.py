@@ -10,7 +10,10 @@ from clworkbench.statistics.contrast import contrast
 from clworkbench.statistics.intervals import wilson
 
 SETTLED = 20
-"""Settled signals on each side, below which nothing is said."""
+"""Conversations with a settled signal on each side, below which nothing is said."""
+
+LEAST_FALL = 0.01
+"""A rate that fell by less than this, however sure, did not get worse."""
 
 MARGIN = 0.05
 """A rate that fell by no more than this, by its whole interval, did not get worse."""
@@ -73,33 +76,36 @@ def changed(outcome: pl.Series, inside: pl.Series, is_now: pl.Series, units: pl.
     part = pl.DataFrame({"good": outcome, "is_now": is_now, "unit": units}).filter(inside)
     before, now = (part.filter(pl.col("is_now") == side)["good"] for side in (False, True))
     counts = (before.count(), before.null_count(), now.count(), now.null_count())
-    if min(before.count(), now.count()) < SETTLED:
-        return Change(*counts, *_alone(before), *_alone(now))
     settled = part.drop_nulls("good")
+    first, last = (settled.filter(pl.col("is_now") == side) for side in (False, True))
+    if min(first["unit"].n_unique(), last["unit"].n_unique()) < SETTLED:
+        return Change(*counts, *_alone(first), *_alone(last))
     values, later = settled["good"].cast(pl.Float64).to_numpy(), settled["is_now"].to_numpy()
     clusters = np.unique(settled["unit"].to_numpy(), return_inverse=True)[1].astype(np.intp)
-    after, first = contrast(values, later, clusters), contrast(values, ~later, clusters)
-    rates = (first.mean, first.low, first.high, after.mean, after.low, after.high)
-    return Change(*counts, *rates, after.difference, after.difference_low, after.difference_high, first.p)
+    fell, rose = contrast(values, ~later, clusters), contrast(values, later, clusters)
+    rates = (fell.mean, fell.low, fell.high, rose.mean, rose.low, rose.high)
+    return Change(*counts, *rates, rose.difference, rose.difference_low, rose.difference_high, fell.p)
 
 
-def _alone(good: pl.Series) -> tuple[float | None, float | None, float | None]:
-    """The rate of one window with Wilson's interval."""
-    n, held = good.count(), int(good.sum() or 0)
-    return (held / n, *wilson(held, n)) if n else (None, None, None)
+def _alone(settled: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
+    """The rate of one window with Wilson's interval, as if each conversation told no more than one signal."""
+    if settled.is_empty():
+        return None, None, None
+    rate, n = float(settled["good"].cast(pl.Float64).to_numpy().mean()), settled["unit"].n_unique()
+    return (rate, *wilson(rate * n, n))
 
 
 def harm(change: Change, p: float | None, *, alpha: float = 0.05) -> Harm:
-    """What a change means: it is the same where a fall by more than five points is ruled out.
+    """What a change means: worse is a sure fall by a point or more, the same where more than five are ruled out.
 
     Args:
         change: of the rate.
         p: as in `change`, adjusted for the parts that are looked at together.
         alpha: the level.
     """
-    if p is None or change.change_low is None or change.change_high is None:
+    if p is None or change.change is None or change.change_low is None:
         return "not enough data"
-    if p <= alpha:
+    if p <= alpha and change.change <= -LEAST_FALL:
         return "worse"
     if change.change_low > 0:
         return "better"

@@ -26,6 +26,9 @@ NAMED = {"hour": "%a %d %b %Y %H:00", "day": "%a %d %b %Y", "week": "%a %d %b %Y
 SHOWN = 50
 """Rows that a cell shows."""
 
+ONE_CLASS = 20
+"""Settled outcomes from which on it is worth a word that all are the same."""
+
 
 def rates(signals: pl.DataFrame, *by: str, event: pl.Expr, every: Every | None = None) -> pl.DataFrame:
     """Share of settled signals in which `event` is true, with its Wilson interval.
@@ -70,7 +73,8 @@ class SliceReport:
         by: the columns that make a row.
         title: what is counted, in words.
         marks: moments that the figure marks, by what happened then.
-        rate: what the rate is called.
+        rate: what the rate is called: `good` of an outcome, `share` of anything else.
+        counts: all signals that are counted, settled and pending; None where the rows' own add up to that.
     """
 
     frame: pl.DataFrame
@@ -78,25 +82,26 @@ class SliceReport:
     title: str
     marks: Mapping[str, datetime] = field(default_factory=dict)
     rate: str = "good"
+    counts: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         settled, pending = self._counts
         by = ", ".join(self.by)
-        return f"SliceReport({self.title}: {self.frame.height} by {by}, {settled:,} settled, {pending:,} pending)"
+        said = f"{settled:,} {self._known}, {pending:,} pending"
+        return f"SliceReport({self.title}: {self.frame.height} by {by}, {said})"
 
     def _repr_html_(self) -> str:
-        said = self.title if self.why is None else f"{self.title}: {self.why}"
         left = self.frame.height - SHOWN
         more = html_table((f"and {left:,} more rows: see `.frame`",), []) if left > 0 else ""
-        return html_table(*self._cells(SHOWN), caption=said) + more
+        return html_table(*self._cells(SHOWN), caption=self._said) + more
 
     def lines(self) -> list[str]:
         """For a terminal: a row for each slice, and in words what cannot be told."""
         titles, rows = self._cells(None)
         texts = [titles, *([_text(value) for value in row] for row in rows)]
         widths = [max(len(row[i]) for row in texts) for i in range(len(titles))]
-        said = self.title if self.why is None else f"{self.title}: {self.why}"
-        return [said, *("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in texts)]
+        rest = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in texts)
+        return [self._said, *rest]
 
     @property
     def why(self) -> str | None:
@@ -104,20 +109,40 @@ class SliceReport:
         settled, pending = self._counts
         if settled:
             return None
-        if pending:
+        if not pending:
+            return "not enough data: there are no signals here"
+        if self._known == "settled":
             return f"not enough data: none of {pending:,} outcomes is settled yet"
-        return "not enough data: there are no signals here"
+        return f"not enough data: it is not known of any of {pending:,} signals"
+
+    @property
+    def one_class(self) -> str | None:
+        """In words, that all settled outcomes are the same, which may be the rules' doing; None where they are not."""
+        n, worst, best = self._counts[0], self.frame["rate"].min(), self.frame["rate"].max()
+        if self._known != "settled" or n < ONE_CLASS or worst != best or worst not in (0, 1):
+            return None
+        kind, other = ("good", "bad") if worst else ("bad", "good")
+        return f"all {n:,} settled outcomes are {kind}: see in [outcomes] whether a rule could tell a {other} one"
+
+    @property
+    def _said(self) -> str:
+        why = self.why or self.one_class
+        return self.title if why is None else f"{self.title}: {why}"
+
+    @property
+    def _known(self) -> str:
+        return "settled" if self.rate == "good" else "known"
 
     @property
     def _counts(self) -> tuple[int, int]:
-        return int(self.frame["n"].sum()), int(self.frame["pending"].sum())
+        return self.counts or (int(self.frame["n"].sum()), int(self.frame["pending"].sum()))
 
     @property
     def _has_share(self) -> bool:
         return "share" in self.frame.columns
 
     def _cells(self, most: int | None) -> tuple[list[str], list[list[object]]]:
-        titles = [*self.by, "signals", "settled", self.rate, "95 %", *(["of all signals"] if self._has_share else [])]
+        titles = [*self.by, "signals", self._known, self.rate, "95 %", *(["of all signals"] if self._has_share else [])]
         rows = [
             [
                 *(_named(row[name], name) for name in self.by),

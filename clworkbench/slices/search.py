@@ -177,7 +177,7 @@ def fresh(
     """Those that say something which the ones before them do not, the most striking first.
 
     One that overlaps those before it must be worse than the rest in the rows that they do not hold; one that they
-    hold nearly whole (four fifths), worse than what else they hold.
+    hold nearly whole (four fifths), worse than what else they hold, and what else any does that alone holds it so.
 
     Args:
         found: the most striking first.
@@ -189,17 +189,24 @@ def fresh(
     """
     covered = np.zeros(len(values), dtype=np.bool_)
     kept: list[Conjunction] = []
+    held: list[Booleans] = []
     for one in found:
         if len(kept) == most:
             break
         rows = one.rows(attributes)
         new = rows & ~covered
-        within = new.sum() < 0.2 * rows.sum()
-        inside, outside = (rows, covered & ~rows) if within else (new, ~covered & ~rows)
-        if _z(values, inside, outside, least) >= z:
+        pairs = [(new, ~covered & ~rows)]
+        if _nearly_whole(rows, covered):
+            pairs = [(rows, other & ~rows) for other in (covered, *held) if _nearly_whole(rows, other)]
+        if all(_z(values, inside, outside, least) >= z for inside, outside in pairs):
             kept.append(one)
+            held.append(rows)
             covered |= rows
     return kept
+
+
+def _nearly_whole(rows: Booleans, others: Booleans) -> bool:
+    return bool((rows & ~others).sum() < 0.2 * rows.sum())
 
 
 def _z(values: Floats, inside: Booleans, outside: Booleans, least: int) -> float:

@@ -53,6 +53,11 @@ def named(slices: Mapping[str, str], name: str, *, where: str = "clw.toml") -> S
     return Slice(name, slices[name])
 
 
+def versions(slices: Iterable[Slice]) -> dict[str, str]:
+    """The version of each, by name: what a manifest keeps of the slices that it rests on."""
+    return {one.name: one.version for one in slices}
+
+
 def memberships(frame: pl.DataFrame, slices: Iterable[Slice]) -> pl.DataFrame:
     """Which rows each slice holds: a Boolean column for each slice, named for it, the rows in order.
 

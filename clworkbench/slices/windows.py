@@ -9,8 +9,8 @@ from clworkbench.policy.sampling import uniform
 MOST = 20_000
 """Conversations of a window that are looked at: enough to see a shift of two points."""
 
-SETTLED = 200_000
-"""Signals, in whole conversations, whose outcomes are looked at."""
+SETTLED = 100_000
+"""Signals of a window, in whole conversations, whose outcomes are looked at."""
 
 
 class Windows(NamedTuple):
@@ -18,8 +18,8 @@ class Windows(NamedTuple):
 
     Attributes:
         drawn: one signal of each conversation, at most 20,000 a window: the signals' columns and `is_now`.
-        whole: all signals of about as many conversations as have 200,000 signals, with `is_now` and `unit`, the
-            number of the conversation.
+        whole: all signals of about as many conversations of each window as have 100,000 signals there, with `is_now`
+            and `unit`, the number of the conversation.
     """
 
     drawn: pl.DataFrame
@@ -47,7 +47,8 @@ def windows(before: pl.DataFrame, now: pl.DataFrame, *, salt: str) -> Windows:
     units = units.with_columns(at=at).with_columns(pl.col("row").list.get(place).alias("one"))
     sides = units.select("at", "one", is_now=keyed["is_now"].gather(units["one"])).sort("at")
     rows = sides.group_by("is_now", maintain_order=True).head(MOST)["one"].sort()
-    share = SETTLED / max(1, both.height)
+    most = pl.when("is_now").then(SETTLED / max(1, now.height)).otherwise(SETTLED / max(1, before.height))
     numbered = keyed.select("unit").join(units.select("unit", "number", "at"), on="unit", maintain_order="left")
-    whole = both.with_columns(unit=numbered["number"]).filter(numbered["at"] < share)
+    kept = numbered.with_columns(keyed["is_now"]).select(pl.col("at") < most).to_series()
+    whole = both.with_columns(unit=numbered["number"]).filter(kept)
     return Windows(both[rows], whole)

@@ -70,6 +70,19 @@ def contrast(values: Floats, inside: Booleans, clusters: Numbers | None = None) 
     return Contrast(n, mean, *own, rest, mean - rest, *apart, p)
 
 
+def clustered(values: Floats, clusters: Numbers) -> Interval:
+    """Wilson's 95 % interval for the share of ones, as wide as what rows of one cluster have in common makes it.
+
+    Args:
+        values: 0 or 1, one row at least.
+        clusters: the number (from 0) of the cluster that each row belongs to.
+
+    Source: the effective number of rows, as in `contrast`: Liang and Zeger 1986, Biometrika 73:13-22.
+    """
+    mean = float(values.mean())
+    return wilson(*_effective(mean, len(values), _spread(values, np.ones(len(values), dtype=bool), mean, clusters)))
+
+
 def _spread(values: Floats, inside: Booleans, mean: float, clusters: Numbers | None) -> float:
     """The variance of the mean of the rows inside."""
     n, residuals = int(inside.sum()), values[inside] - mean

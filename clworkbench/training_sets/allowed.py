@@ -9,8 +9,9 @@ from clworkbench.policy.exclusion import excluded
 from clworkbench.policy.influence import beyond, in_burst
 from clworkbench.policy.injection import injected
 from clworkbench.policy.pseudonyms import Pseudonyms
-from clworkbench.policy.quality import REASONS, belief, refused
+from clworkbench.policy.quality import BY_REVIEWERS, ON_OUTCOMES, REASONS, belief, refused
 from clworkbench.policy.sampling import sampled
+from clworkbench.schemas import MESSAGES
 from clworkbench.settings import PolicySettings, SampleSettings
 
 EXCLUDED = "excluded_by_"
@@ -73,27 +74,42 @@ def held(allowed: Allowed) -> pl.Expr:
     return pl.any_horizontal(campaign, *texts).fill_null(value=False)
 
 
-def trust(descent: Descent, allowed: Allowed) -> None:
-    """Quality gates, campaigns and injections, over rows with their `rule`, `completion` and what labels said."""
+def good(signals: pl.DataFrame, allowed: Allowed) -> pl.Expr:
+    """Probability that an answer is good, from the outcome rules that settled and from `label_accepts`; null else."""
+    names = [name.removeprefix("outcome_") for name in signals.columns if name.startswith("outcome_")]
+    return belief([name for name in names if name != "rule"], allowed.policy.quality.reliability)
+
+
+def trust(descent: Descent, allowed: Allowed, taught: str = "completion") -> None:
+    """Quality gates, campaigns and injections, over rows with their `rule`, their `belief` and what labels said.
+
+    `belief` is the probability that what the row teaches is right (null where no outcome or vote speaks of it) and
+    `signal_ids` are the answers that it rests on; what the column `taught` holds must hold no injection.
+    """
     quality = allowed.policy.quality
-    names = [name.removeprefix("outcome_") for name in descent.rows.columns if name.startswith("outcome_")]
-    believed = belief([name for name in names if name != "rule"], quality.reliability)
-    descent.rows = descent.rows.with_columns(belief=believed)
     descent.rows = descent.rows.with_columns(refused=refused(quality))
     for reason in REASONS:
         descent.drop(pl.col("refused") == reason, reason)
-    reviewed = (pl.col("rule") == "labelled") | pl.col("label_accepts").fill_null(value=False)
-    campaign = _among("interaction_id", allowed.brigaded)
-    descent.drop(campaign & ~reviewed, "brigaded")
+    reviewed = pl.col("rule").is_in(BY_REVIEWERS) | pl.col("label_accepts").fill_null(value=False)
+    if allowed.brigaded:
+        hit = pl.element().is_in(pl.Series(allowed.brigaded, dtype=pl.String).implode())
+        descent.drop(pl.col("signal_ids").list.eval(hit).list.any() & ~reviewed, "brigaded")
+    else:
+        descent.dropped.setdefault("brigaded", 0)
     if quality.hold_injections:
-        texts = pl.col("completion").list.eval(injected(pl.element().struct.field("content")).is_not_null()).list.any()
-        descent.drop(texts & ~reviewed, "held_for_review")
-    weight = pl.when(pl.col("rule") == "accepted").then((2 * pl.col("belief") - 1).clip(0, 1))
+        descent.drop(_injected(descent.rows, taught) & ~reviewed, "held_for_review")
+    weight = pl.when(pl.col("rule").is_in(ON_OUTCOMES)).then((2 * pl.col("belief") - 1).clip(0, 1))
     descent.rows = descent.rows.with_columns(weight=weight.fill_null(1.0) if quality.weigh else pl.lit(1.0))
 
 
+def _injected(rows: pl.DataFrame, taught: str) -> pl.Expr:
+    if rows.schema[taught] != MESSAGES:
+        return injected(pl.col(taught)).is_not_null()
+    return pl.col(taught).list.eval(injected(pl.element().struct.field("content")).is_not_null()).list.any()
+
+
 def spoken(descent: Descent, allowed: Allowed) -> None:
-    """Patterns again, over rows with `prompt` and `completion`: a reviewer may have written what a rule excludes."""
+    """Patterns again, over rows as they will be learned: a reviewer may have written what a rule excludes."""
     rules = [rule for rule in allowed.policy.exclude if rule.pattern is not None]
     descent.rows = descent.rows.with_columns(excluded(descent.rows, rules, allowed.slices))
     for rule in rules:
@@ -105,8 +121,16 @@ def _among(column: str, ids: Sequence[str]) -> pl.Expr:
 
 
 def cap(descent: Descent, allowed: Allowed, salt: str) -> None:
-    """Bursts, users and texts that would weigh too much, over rows with `row_id`, `said` and `user_key`."""
+    """Bursts, users and texts that would weigh too much, over rows with `row_id`, `said` and `user_key`.
+
+    Rows of one signal are no burst.
+    """
     caps = allowed.policy.caps
-    descent.drop(in_burst(descent.rows, caps.burst), "burst")
+    if caps.burst is not None:
+        firsts = descent.rows.unique("interaction_id", keep="first", maintain_order=True)
+        later = firsts["interaction_id"].filter(in_burst(firsts, caps.burst))
+        descent.drop(pl.col("interaction_id").is_in(later.implode()), "burst")
+    else:
+        descent.dropped.setdefault("burst", 0)
     descent.drop(beyond(descent.rows, "user_key", caps.per_user, salt=salt), "over_user_cap")
     descent.drop(beyond(descent.rows, "said", caps.per_text, salt=salt), "over_text_cap")

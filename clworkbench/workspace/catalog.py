@@ -49,6 +49,13 @@ create table if not exists forgets (
     number integer primary key, begun_at integer not null, plan text, done text not null, sha256 text);
 create table if not exists replaced (id text primary key, heir text not null, forget integer not null);
 create table if not exists refused (id text primary key, rules text not null);
+create table if not exists alerts (
+    number integer primary key autoincrement, fingerprint text not null, opened_at integer not null, ended_at integer,
+    alert text not null);
+create unique index if not exists alerts_standing on alerts (fingerprint) where ended_at is null;
+create table if not exists alerts_told (
+    seq integer primary key autoincrement, number integer not null, sink text not null, kind text not null,
+    at integer not null, alert text not null);
 """
 """Tables that workspaces made by earlier versions lack: they are made when a catalog is opened."""
 

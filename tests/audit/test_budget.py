@@ -13,10 +13,11 @@ import pytest
 
 from clworkbench.audit.budget import Meter, allow, budget, metered
 from clworkbench.errors import BudgetError, SettingsError
-from clworkbench.loop import data, model
+from clworkbench.loop import data
 from clworkbench.loop.capture import ingest
 from clworkbench.loop.cycle import cycle
 from clworkbench.loop.status import status
+from clworkbench.loop.train import train
 from clworkbench.policy.ledger import account
 from clworkbench.settings import Limit, parse_settings
 from clworkbench.workspace import Workspace
@@ -130,7 +131,7 @@ def test_a_step_that_goes_on_in_the_next_month_is_an_entry_in_each(workspace, mo
 
 def test_a_training_stops_at_a_checkpoint_and_goes_on_to_the_same_adapter_when_the_limit_is_raised(workspace):
     made = cycle_to_training_set(workspace)
-    undisturbed = model.train(workspace, made, steps=6)
+    undisturbed = train(workspace, made, steps=6)
     with workspace.catalog.transaction() as db:
         db.execute("delete from artefacts where id = ?", (undisturbed.id,))
         db.execute("delete from ledger")
@@ -138,14 +139,14 @@ def test_a_training_stops_at_a_checkpoint_and_goes_on_to_the_same_adapter_when_t
     undisturbed_folder.rename(undisturbed_folder.with_name("kept"))
     limit(workspace, "[budget.train]\nhours = 1e-6\n")
     with pytest.raises(BudgetError, match="goes on from here"):
-        model.train(workspace, made, steps=6)
+        train(workspace, made, steps=6)
     assert [p.name for p in (undisturbed_folder / "checkpoints").glob("checkpoint-*")] == ["checkpoint-2"]
     assert workspace.catalog.ledger()["seconds"][0] > 0
     with pytest.raises(BudgetError):
-        model.train(workspace, made, steps=6)
+        train(workspace, made, steps=6)
     assert workspace.catalog.ledger().height == 1
     limit(workspace, "[budget.train]\nhours = 1\n")
-    again = model.train(workspace, made, steps=6)
+    again = train(workspace, made, steps=6)
     assert again.manifest["adapter_sha256"] == undisturbed.manifest["adapter_sha256"]
     assert workspace.catalog.ledger().height == 2
     assert workspace.catalog.ledger()["seconds"].sum() >= again.manifest["seconds"]
@@ -218,10 +219,10 @@ def test_labels_without_a_price_leave_nothing_in_the_ledger(workspace, tmp_path)
 def test_a_training_that_is_killed_has_its_seconds_in_the_ledger(workspace, step):
     made = cycle_to_training_set(workspace)
     code = (
-        "import os, signal, sys\nfrom clworkbench.audit import budget\nfrom clworkbench.loop import model\n"
+        "import os, signal, sys\nfrom clworkbench.audit import budget\nfrom clworkbench.loop.train import train\n"
         "from clworkbench.workspace import Workspace\nbudget.NOTED_EVERY_S = 0\n"
         f"def kill(done, total, note):\n    if done == {step}: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "model.train(Workspace(sys.argv[1]), sys.argv[2], steps=6, advance=kill)\n"
+        "train(Workspace(sys.argv[1]), sys.argv[2], steps=6, advance=kill)\n"
     )
     killed = subprocess.run([sys.executable, "-c", code, workspace.folder, made], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL

@@ -205,10 +205,11 @@ def test_a_set_that_says_it_kept_a_condition_which_it_did_not_is_found_out(built
 
 def test_a_cap_on_texts_counts_the_same_words_in_any_case(built):
     def change(rows: pl.DataFrame) -> pl.DataFrame:
-        two = rows.head(2).with_columns(
+        train = rows.filter(pl.col("split") == "train")
+        two = train.head(2).with_columns(
             prompt=pl.Series([user_says("The same."), user_says("the SAME")], dtype=rows.schema["prompt"])
         )
-        return pl.concat([two, rows.tail(-2)])
+        return pl.concat([two, train.tail(-2), rows.filter(pl.col("split") != "train")])
 
     assert "above 1 rows" in forged(built, change, policy={"caps": {"per_text": 1}})["cap: text"]
     assert forged(built, change, policy={"caps": {"per_text": 2}}) == {}

@@ -28,12 +28,12 @@ OURS = (
     ROWS
     + """
 import polars as pl
-from clworkbench.runs.settings import SftSettings
+from clworkbench.runs.settings import Machine, SftSettings
 from clworkbench.runs.sft import train_sft
 from clworkbench.schemas import MESSAGES
 rows = [{"prompt": prompt(q), "completion": answer(a), "weight": 1.0} for q, a in PAIRS]
 frame = pl.DataFrame(rows, schema={"prompt": MESSAGES, "completion": MESSAGES, "weight": pl.Float64})
-settings = SftSettings(steps=5, learning_rate=2e-3, threads=1)
+settings = SftSettings(steps=5, learning_rate=2e-3, machine=Machine(threads=1))
 done = train_sft(frame, base, out, settings, on_step=lambda *_: marks.append(time.process_time()))
 print(done.adapter_sha256, (marks[-1] - marks[0]) / 4)
 """

@@ -8,6 +8,7 @@ import pytest
 
 from clworkbench.loop.explore import find
 from clworkbench.records import notebooks
+from clworkbench.workspace import Workspace
 from tests.browser.front_ends import CHROMIUM, jupyterlab, marimo
 from tests.browser.test_front_ends import LAB_CELLS, LAB_READY, Watched, watched
 from tests.loop.made_talks import HOSTILE, make_talks
@@ -120,12 +121,73 @@ def filtered_again(page) -> None:
     expect(page.get_by_test_id("clw-code")).to_contain_text("model in ('m<i>1</i>')")
 
 
+def mapped(page, place: Path, front_end: str) -> None:
+    """An area of the map is drawn with the pointer and with keys; it is a filter, and stands in the code."""
+    status, code = page.get_by_test_id("clw-status"), page.get_by_test_id("clw-code")
+    page.get_by_test_id("clw-clear").click()
+    expect(status).to_have_text("60 of 60 signals.")
+    page.get_by_test_id("clw-map-box").locator("summary").click()
+    expect(page.get_by_test_id("clw-map-said")).to_contain_text("60 signals by what the user said last")
+    chart = page.get_by_test_id("clw-map")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 - 4, box["y"] + box["height"] - 2, steps=4)
+    page.mouse.up()
+    expect(page.get_by_test_id("clw-area")).to_be_visible()
+    expect(code).to_contain_text("area=(")
+    drawn = status.text_content()
+    assert drawn != "60 of 60 signals."
+    page.get_by_test_id("clw-map-colour").select_option("bad")
+    photographed(page, place, f"{front_end}-map")
+    chart.press("Escape")
+    expect(status).to_have_text("60 of 60 signals.")
+    for _ in range(9):
+        chart.press("ArrowUp")
+        chart.press("ArrowRight")
+    for _ in range(9):
+        chart.press("Shift+ArrowDown")
+        chart.press("Shift+ArrowLeft")
+    expect(page.get_by_test_id("clw-map-here")).to_contain_text("signal")
+    chart.press("Enter")
+    expect(page.get_by_test_id("clw-area")).to_be_visible()
+    expect(status).to_have_text("60 of 60 signals.")
+
+
+def kept(page, place: Path, front_end: str) -> None:
+    """The filters become a slice and the marked a candidate by a click; what cannot be is told in words."""
+    said, name, save = (page.get_by_test_id(f"clw-{part}") for part in ("kept", "name", "save"))
+    name.fill("told")
+    save.click()
+    expect(said).to_contain_text("no expression tells an area of the map")
+    page.get_by_test_id("clw-area").click()
+    page.get_by_test_id("clw-text").fill("twice 30")
+    expect(page.get_by_test_id("clw-status")).to_have_text("1 of 60 signals.")
+    name.fill("money")
+    save.click()
+    expect(said).to_contain_text("there is a slice 'money' already")
+    name.fill("told")
+    save.click()
+    expect(said).to_contain_text("stands in clw.toml.")
+    expect(page.get_by_test_id("clw-slice").locator("option")).to_have_text(["all signals", "money", "told"])
+    page.get_by_test_id("clw-mark-all").click()
+    expect(page.get_by_test_id("clw-status")).to_have_text("1 of 60 signals, 1 marked.")
+    page.get_by_test_id("clw-pick").click()
+    expect(said).to_have_text("Candidates: 1 new, 0 known before.")
+    expect(page.get_by_test_id("clw-code")).to_contain_text("clw.pick(workspace, [")
+    photographed(page, place, f"{front_end}-kept")
+
+
 def dark(page, place: Path, front_end: str, into_the_dark: Callable[[], object]) -> None:
     into_the_dark()
     photographed(page, place, f"{front_end}-dark")
 
 
-def test_in_jupyterlab_a_filter_and_a_mark_reach_the_next_cell_and_a_still_picture_stays(watched: Watched, tmp_path):
+def test_in_jupyterlab_a_filter_and_a_mark_reach_the_next_cell_and_a_still_picture_stays(
+    watched: Watched, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
     workspace = make_talks(tmp_path / "w")
     made = notebooks.prepared(notebooks.jupyter(SOURCE, "it.py"), {"WORKSPACE": str(workspace.folder)}, "")
     (tmp_path / "it.ipynb").write_text(json.dumps(made))
@@ -151,7 +213,8 @@ def test_in_jupyterlab_a_filter_and_a_mark_reach_the_next_cell_and_a_still_pictu
         expect(page.get_by_text("['1 marked', 'chat-3']")).to_be_visible()
         saved = (tmp_path / "it.ipynb").read_text()
         filtered_again(page)
-        photographed(page, tmp_path, "jupyterlab-after")
+        mapped(page, tmp_path, "jupyterlab")
+        kept(page, tmp_path, "jupyterlab")
         theme = "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
         dark(page, tmp_path, "jupyterlab", lambda: page.evaluate(f"async () => {{ await {theme}; }}"))
         assert watched.wrong == []
@@ -161,7 +224,8 @@ def test_in_jupyterlab_a_filter_and_a_mark_reach_the_next_cell_and_a_still_pictu
     assert "<script>" not in still
 
 
-def test_in_marimo_a_filter_and_a_mark_run_the_next_cell(watched: Watched, tmp_path):
+def test_in_marimo_a_filter_and_a_mark_run_the_next_cell(watched: Watched, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
     workspace = make_talks(tmp_path / "w")
     (tmp_path / "explored.py").write_text(notebooks.with_settings(SOURCE, {"WORKSPACE": str(workspace.folder)}))
     page = watched.page
@@ -171,7 +235,8 @@ def test_in_marimo_a_filter_and_a_mark_run_the_next_cell(watched: Watched, tmp_p
         expect(page.get_by_text("1 marked", exact=True)).to_be_visible()
         expect(page.get_by_text("chat-3", exact=True)).to_be_visible()
         filtered_again(page)
-        photographed(page, tmp_path, "marimo-after")
+        mapped(page, tmp_path, "marimo")
+        kept(page, tmp_path, "marimo")
         dark(
             page,
             tmp_path,
@@ -182,4 +247,6 @@ def test_in_marimo_a_filter_and_a_mark_run_the_next_cell(watched: Watched, tmp_p
         )
         wrong = list(watched.wrong)
     assert wrong == []
+    assert Workspace(workspace.folder).settings.slices["told"].startswith("regexp_like(text, 'twice 30', 'i')")
+    assert Workspace(workspace.folder).read("candidates").height == 1
     assert find(workspace, "text LIKE '%twice 3 %'")["source_id"].to_list() == ["chat-3"]

@@ -1,5 +1,6 @@
 """Rates over all signals from candidates: without bias, and with intervals that hold what they say."""
 
+import json
 import random
 from math import sqrt
 
@@ -9,6 +10,7 @@ import pytest
 from clworkbench.candidates.estimate import estimated
 from clworkbench.candidates.select import select
 from clworkbench.policy.pseudonyms import Pseudonyms
+from clworkbench.statistics.intervals import wilson
 from tests.candidates.made import NOW, some
 
 
@@ -32,6 +34,38 @@ def test_a_candidate_counts_by_the_inverse_of_its_chance() -> None:
     assert (found.low, found.high) == (pytest.approx(centre - half), pytest.approx(centre + half))
 
 
+def test_within_a_stratum_too_each_counts_by_the_inverse_of_its_own_chance() -> None:
+    """A policy that keeps 1 in 10 of one app and all of another: 10 x 1 bad of 10 x 1 + 10 x 1 good and 4 good."""
+    rows = [("random", 0.1, True), ("random", 0.1, False), *[("random", 1.0, False)] * 4]
+    found = estimated(drawn(*rows), pl.col("bad"))
+    assert found.rate == pytest.approx(10 / 24)
+    # Kish: as good as (10 + 10 + 4)^2 / (100 + 100 + 4) of one weight.
+    low, high = found.frame.select("low", "high").row(0)
+    cases = 24**2 / 204
+    assert (low, high) == pytest.approx(tuple(wilson(10 / 24 * cases, cases)))
+    assert found.n_effective is not None
+    assert found.n_effective < 6
+
+
+def test_what_somebody_chose_by_hand_has_no_chance_and_counts_for_nothing() -> None:
+    rows = drawn(("random", 0.5, True), ("random", 0.5, False)).vstack(drawn(("by_hand", 1.0, True)))
+    chosen = rows.with_columns(pl.col("inclusion_probability").replace(1.0, None))
+    assert estimated(chosen, pl.col("bad")).rate == pytest.approx(0.5)
+    assert estimated(chosen, pl.col("bad")).unheard == ()
+
+
+def test_an_estimate_says_how_many_drawn_at_random_would_tell_as_much() -> None:
+    """50 of 5,000 in one stratum: a simple sample, worth its 50 but for the one case more each way."""
+    rows = [("random", 0.01, k < 10) for k in range(50)]
+    found = estimated(drawn(*rows), pl.col("bad"), says="answer = reject", about="Selection of today.")
+    assert found.n_effective == pytest.approx(50 / 0.99)
+    assert found.lines()[0].startswith("answer = reject: 20%, ")
+    assert "as good as 51 drawn at random" in found.lines()[1]
+    assert "Selection of today." in found._repr_html_()
+    assert found.plot().data[0].y == (found.rate, 0.2)
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
 def test_where_everything_was_drawn_the_rate_is_known() -> None:
     found = estimated(drawn(("failure", 1.0, True), ("random", 1.0, False)), pl.col("bad"))
     assert (found.rate, found.low, found.high) == (0.5, 0.5, 0.5)
@@ -47,6 +81,9 @@ def test_a_stratum_without_an_answer_is_not_enough_data() -> None:
     assert (found.rate, found.low, found.unheard) == (None, None, ("random",))
     assert repr(found) == "Estimate(not enough data: nothing is known of random; n = 1)"
     assert "not enough data" in found._repr_html_()
+    assert "at least one candidate must have an answer" in found.lines()[-1]
+    assert found.plot().layout.title.text == "rate: not enough data, nothing is known of random"
+    json.dumps(found.as_dict(), allow_nan=False)
     assert repr(estimated(drawn(), pl.col("bad"))) == "Estimate(not enough data: there are no candidates; n = 0)"
 
 

@@ -32,7 +32,7 @@ def test_a_reason_that_knows_nothing_says_why() -> None:
     assert found.silent["failure"] == "no outcome is settled"
     assert found.silent["human_override"] == "nobody has given a better answer"
     assert found.silent["low_confidence"] == "no signal has a confidence"
-    assert found.silent["drifted_slice"] == "no drifted slice is known"
+    assert found.silent["drifted_slice"] == "not looked for: name drifted_slice in [candidates] quotas"
     assert set(found.silent) == set(REASONS)
     settled = speaking(some(("a", True, False, 0.5)))
     assert not {"failure", "low_confidence"} & set(settled.silent)

@@ -191,8 +191,28 @@ def test_what_is_allotted_adds_up_and_leaves_no_stratum_out(
     assert all(min(1, size) <= found[name] <= size for name, size in sizes.items())
 
 
+def test_where_small_strata_take_more_than_their_shares_random_keeps_its_own() -> None:
+    """By hand: shares of 10 are 9, and 1 each for what has members: 13; one is kept for random, so 9 for the five."""
+    sizes = {"a": 1000, "b": 5, "c": 5, "d": 5, "e": 5, RANDOM: 1000}
+    found = allotted(sizes, {"a": 0.9, "b": 0.01, "c": 0.01, "d": 0.01, "e": 0.01}, 10)
+    assert found == {"a": 5, "b": 1, "c": 1, "d": 1, "e": 1, RANDOM: 1}
+
+
 def test_a_share_for_nothing_but_random_is_a_simple_sample() -> None:
     signals = some(*((f"s{k}", False, False, None) for k in range(20)))
     found = choose(signals, 5, quotas={"random": 1.0})
     assert found.strata.rows() == [("random", 20, 5, 0.25)]
     assert found.frame["reasons"].to_list() == [["failure", "random"]] * 5
+
+
+def test_over_many_keys_each_signal_of_a_stratum_is_drawn_as_often_as_its_chance_says() -> None:
+    """20 failures of which 8 are drawn, 40 others of which 4: in 300 selections each within 4.5 standard deviations."""
+    signals = some(*((f"s{k}", k >= 20, False, None) for k in range(60)))
+    drawn: Counter[str] = Counter()
+    for seed in range(300):
+        key = Pseudonyms(seed.to_bytes(32, "big"))
+        found = choose(signals, 12, quotas={"failure": 8 / 12}, pseudonyms=key).frame
+        drawn.update(found["interaction_id"])
+    for k in range(60):
+        chance = 8 / 20 if k < 20 else 4 / 40
+        assert abs(drawn[f"s{k}"] - 300 * chance) < 4.5 * (300 * chance * (1 - chance)) ** 0.5

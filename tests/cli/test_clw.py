@@ -94,7 +94,7 @@ def test_a_mistake_is_told_on_standard_error_with_status_2(clw, words, says):
         (["train", "main"], "no training set 'main'"),
         (["eval", "run:x", "--suite", "s"], "no run"),
         (["eval", "nothing", "--suite", "s"], "nothing"),
-        (["gate", "run:x"], "no suite to measure on"),
+        (["gate", "run:x"], "no run 'x'"),
         (["gate"], "name the challenger"),
         (["release", "run:x"], "no run"),
         (["rollback"], "nothing to roll back to"),

@@ -21,6 +21,7 @@ def run(tmp_path, monkeypatch):
 def test_each_command_answers_with_one_json_object(run):
     saved = json.loads(run("save", "desk", "app = 'desk'", "--json").stdout)
     assert (saved["name"], saved["expression"], len(saved["version"])) == ("desk", "app = 'desk'", 8)
+    assert saved.pop("signals") == 0
     assert json.loads(run("list", "--json").stdout) == {"slices": [saved]}
     rates = json.loads(run("rates", "--json").stdout)
     assert [row["slice"] for row in rates["rates"]] == ["all", f"desk@{saved['version']}"]

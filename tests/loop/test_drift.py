@@ -84,8 +84,51 @@ def test_against_the_last_training_set_outcomes_before_are_of_all_signals_of_its
         drift(place, "dsk")
 
 
+@pytest.fixture
+def steady(tmp_path, monkeypatch) -> Workspace:
+    """Twenty days on which nothing changes: one answer in ten is bad."""
+    monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
+    made = Workspace.create(tmp_path / "w", settings=SETTINGS)
+    rows = [
+        answer(n) | {"app": "desk", "feedback": [{"name": "thumbs", "score": -1 if n % 10 == 7 else 1}]}
+        for n in range(2400)
+    ]
+    rows = [row | {"created": (START + timedelta(minutes=12 * n)).isoformat()} for n, row in enumerate(rows)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ingest(made, [tmp_path / "a.jsonl"], source="openai")
+    return made
+
+
+def test_what_a_training_set_took_of_the_last_days_does_not_make_the_rest_of_them_look_bad(steady):
+    build(steady, "all")
+    report = drift(steady, days=7, columns=["app", "latency_ms"])
+    assert report.why == "not enough data: no column can be compared"
+    assert report.overall.now == pytest.approx(0.9, abs=0.01)
+    assert report.overall.before == pytest.approx(0.9, abs=0.01)
+    assert report.advice == "nothing"
+
+
+def test_a_training_set_of_the_very_days_that_are_looked_at_has_no_past_to_hold_them_against(steady):
+    build(steady, "all")
+    report = drift(steady, days=100)
+    assert "learned from the very days" in str(report.why)
+    assert "--against window" in str(report.why)
+
+
+def test_as_of_a_day_the_newest_training_set_is_the_newest_of_that_day(steady):
+    early = build(steady, "early", as_of=START + timedelta(days=6), event_time=True)
+    build(steady, "late", as_of=START + timedelta(days=19), event_time=True)
+    then = START + timedelta(days=12)
+    assert early.id.removeprefix("training_set:") in drift(steady, as_of=then, event_time=True).title
+    assert "those before" in drift(steady, as_of=START + timedelta(days=3), event_time=True, days=1).title
+    naive = drift(steady, as_of=then.replace(tzinfo=None), event_time=True)
+    assert naive.title == drift(steady, as_of=then, event_time=True).title
+
+
 def test_an_empty_workspace_and_no_length_of_time_are_told_in_words(workspace):
-    assert drift(workspace).why == "not enough data: the window before has no signals; 50 conversations are needed"
+    why = str(drift(workspace).why)
+    assert why.startswith("not enough data: the window before has no signals; 50 conversations are needed. ")
+    assert "--days" in why
     with pytest.raises(EvidenceError, match="Ask for"):
         drift(workspace, days=float("nan"))
 

@@ -64,7 +64,7 @@ def test_a_filter_that_cannot_be_used_is_answered_in_words(explorer):
     assert "Did you mean text?" in asked(explorer, kind="look", filters={"where": "txt = 'a'"})["error"]
     assert "is no table" in asked(explorer, kind="look", filters=["a"])["error"]
     assert "no column 'nope'" in asked(explorer, kind="look", filters={}, group_by="nope")["error"]
-    assert "there are look and detail" in asked(explorer, kind="drop")["error"]
+    assert "there are look, map, ready, ids, detail, save, pick, push" in asked(explorer, kind="drop")["error"]
     assert "no signal 'x'" in asked(explorer, kind="detail", id="x")["error"]
 
 
@@ -121,7 +121,7 @@ STATES = st.fixed_dictionaries(
         "slice": st.sampled_from(["", "money"]),
         "outcome": st.lists(st.sampled_from(["good", "bad", "pending"]), unique=True),
         "values": st.dictionaries(
-            st.sampled_from(["model", "attributes.tenant.id", "feedback_names", "app"]),
+            st.sampled_from(["model", "attributes.metadata.tenant.id", "feedback_names", "app"]),
             st.lists(st.sampled_from(["m2", "m<i>1</i>", "a", "thumbs", None, HOSTILE]), unique=True),
         ),
         "text": WORDS,
@@ -199,10 +199,12 @@ class Tags(HTMLParser):
 def test_the_still_picture_shows_hostile_text_as_it_stands_and_runs_none(place):
     explorer = explore(place, where="text like '%twice 3 %'", group_by="model", texts=True)
     still = Tags(explorer._repr_html_())
-    assert still.seen <= {"div", "p", "b", "pre", "table", "thead", "tbody", "tr", "th", "td"}
+    assert still.seen <= {"div", "p", "b", "pre", "table", "thead", "tbody", "tr", "th", "td", "caption"}
     assert "1 of 60 signals" in still.said
     assert any("<script>alert('owned')</script>" in text for text in still.said)
     assert "m<i>1</i>" in still.said
+    assert "good" in still.said
+    assert "2026-03-03 06:00:00" in still.said
 
 
 def test_the_still_picture_holds_no_texts_unless_asked(place):
@@ -244,7 +246,87 @@ def test_the_public_names_are_these():
     assert (clw.explore, clw.find) == (explore, find)
 
 
-@pytest.mark.parametrize("argument", [{"slice": "honey"}, {"where": "txt = 1"}, {"group_by": "nope"}])
+@pytest.mark.parametrize(
+    "argument", [{"slice": "honey"}, {"where": "txt = 1"}, {"group_by": "nope"}, {"group_by": "attributes.nope"}]
+)
 def test_an_explorer_does_not_begin_with_what_is_not_there(place, argument):
     with pytest.raises((SettingsError, ExpressionError), match="no "):
         explore(place, **argument)
+
+
+def test_a_map_counts_every_signal_and_an_area_of_it_is_a_filter_with_code(explorer):
+    explorer.answer({"kind": "map"})
+    assert explorer._source.explored.mapped.is_made(30)
+    chart = asked(explorer, kind="map", filters={"slice": "money"})["map"]
+    assert (chart["placed"], chart["unplaced"], chart["model"]) == (20, 0, "hashed")
+    assert sum(n + pending for _, _, n, pending, *_ in chart["cells"]) == 20
+    row, column, n, pending, *_ = max(chart["cells"], key=lambda cell: cell[2] + cell[3])
+    area = [chart["x"][column], chart["x"][column + 1], chart["y"][row], chart["y"][row + 1]]
+    explorer.filters = {"slice": "money", "area": area}
+    assert explorer.rows.height == n + pending
+    assert f"slice='money', area=({area[0]}, " in explorer.code()
+    assert ran(explorer.code()) == explorer.rows["interaction_id"].to_list()
+    with pytest.raises(ExpressionError, match="no expression tells an area of the map"):
+        explorer.save("there")
+
+
+def test_a_map_of_too_few_texts_is_answered_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
+    explorer = explore(make_talks(tmp_path / "w", 2))
+    explorer._source.explored.mapped.is_made(30)
+    assert "2 different texts are too few" in asked(explorer, kind="map", filters={})["error"]
+
+
+def test_a_text_is_found_the_same_once_the_texts_are_prepared(place):
+    cold, warm = explore(place), explore(place)
+    asked(warm, kind="ready")
+    for text in ("TWICE 3", HOSTILE, "\u017f", "ß", "where", "'"):
+        wanted = asked(cold, kind="look", filters={"text": text, "outcome": ["good"]})["look"]
+        assert asked(warm, kind="look", filters={"text": text, "outcome": ["good"]})["look"] == wanted
+
+
+def test_what_is_kept_by_clicks_stands_in_the_code_and_happens_again_without_harm(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
+    place = make_talks(tmp_path / "w", 20)
+    explorer = explore(place, "money")
+    (name,) = asked(explorer, kind="ids", filters={"text": "twice 12"})["ids"]
+    said = asked(explorer, kind="save", name="told", filters={"text": "TWICE 1"})["save"]
+    assert said.endswith("stands in clw.toml.")
+    assert asked(explorer, kind="pick", ids=[name])["pick"] == "Candidates: 1 new, 0 known before."
+    assert asked(explorer, kind="look", filters={"slice": "told"})["look"]["slices"] == ["money", "told"]
+    code = explorer.code()
+    assert "clw.save_slice(workspace, 'told', " in code
+    assert f"clw.pick(workspace, ['{name}'])" in code
+    before = (place.folder / "clw.toml").read_text(), Workspace(place.folder).read("candidates")
+    assert ran(code) == explorer.rows["interaction_id"].to_list()
+    assert (place.folder / "clw.toml").read_text() == before[0]
+    assert Workspace(place.folder).read("candidates").equals(before[1])
+    assert "clw.pick(" in explorer._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"kind": "save", "name": "money", "filters": {"text": "a"}}, "there is a slice 'money' already"),
+        ({"kind": "save", "name": "a b", "filters": {"text": "a"}}, "a name holds letters, digits"),
+        ({"kind": "save", "name": "", "filters": {"text": "a"}}, "a name holds letters, digits"),
+        ({"kind": "save", "name": "all", "filters": {}}, "nothing is filtered"),
+        ({"kind": "pick", "ids": []}, "no signal is marked"),
+        ({"kind": "pick", "ids": ["nobody"]}, "no signal 'nobody'"),
+        ({"kind": "push", "name": "none", "ids": ["nobody"]}, "no question set 'none'"),
+        ({"kind": "ids", "filters": {"where": "txt = 1"}}, "Did you mean text?"),
+    ],
+    ids=["taken", "blank", "nameless", "unfiltered", "none", "unknown", "set", "where"],
+)
+def test_what_cannot_be_kept_is_answered_in_words_and_leaves_no_code(place, message, said):
+    explorer = explore(place)
+    assert said in asked(explorer, **message)["error"]
+    assert "save_slice" not in explorer.code()
+    assert "pick" not in explorer.code()
+
+
+def test_what_is_seen_first_stays_in_the_widget_without_texts_unless_asked(place):
+    bare, told = explore(place, "money").offers["first"], explore(place, "money", texts=True).offers["first"]
+    assert (bare["found"], len(bare["rows"])) == (20, 20)
+    assert "charged" not in json.dumps({**bare, "code": ""})
+    assert "charged" in json.dumps(told["rows"])

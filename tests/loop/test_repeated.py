@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from clworkbench.errors import SettingsError
+from clworkbench.errors import ClwError, SettingsError
 from clworkbench.loop.capture import ingest
 from clworkbench.loop.repeated import repeated
+from clworkbench.loop.slices import discover
 from clworkbench.workspace import Workspace
 from tests.tiny_workspace import write_lines
 
@@ -65,7 +66,7 @@ def test_clusters_gather_what_is_said_in_other_words(place: Workspace):
 
 
 def test_for_many_texts_hashed_vectors_are_the_default(place: Workspace, monkeypatch):
-    monkeypatch.setattr("clworkbench.loop.repeated.MANY", 2)
+    monkeypatch.setattr("clworkbench.loop.topics.MANY", 2)
     assert repeated(place, by="clusters").grouped_by.startswith("clusters (hashed; not enough data")
 
 
@@ -81,3 +82,37 @@ def test_an_empty_workspace_says_that_nothing_is_settled(tmp_path: Path):
     empty = Workspace.create(tmp_path / "w", settings=SETTINGS, key=b"k" * 32)
     for by in ("duplicates", "clusters"):
         assert "nothing is settled yet" in repr(repeated(empty, by=by, model="hashed"))
+
+
+@pytest.mark.parametrize("days", [0, -1, float("nan"), float("inf"), 1e12])
+def test_days_that_are_no_length_of_time_are_refused(place: Workspace, days: float):
+    with pytest.raises(ClwError, match=r"days: .* is not above 0"):
+        repeated(place, days=days)
+
+
+def test_a_cache_of_vectors_lies_outside_of_the_workspace(place: Workspace, tmp_path: Path):
+    (tmp_path / "link").symlink_to(place.folder)
+    for inside in (place.folder, place.folder / "cache", tmp_path / "link" / "cache"):
+        with pytest.raises(ClwError, match="lies in the workspace"):
+            repeated(place, by="clusters", model="hashed", cache=inside)
+    assert not (place.folder / "cache").exists()
+    assert repeated(place, by="clusters", model="hashed", k=2, cache=tmp_path / "beside").frame.height == 1
+
+
+def test_topics_that_go_wrong_are_found_by_their_clusters(place: Workspace, monkeypatch):
+    monkeypatch.setattr("clworkbench.loop.topics.MANY", 2)  # hashed vectors, not the model's
+    texts = ["the parcel with my shoes is late again", "my invoice shows a wrong amount", "how do I change a password"]
+    ends = ("at home", "at work", "since monday", "for my sister", "in the new shop", "as ever", "to this day")
+    rows = []
+    for number in range(1200):
+        verdict = "edited" if number % 3 == 1 and number % 2 else "accepted"
+        said = f"{texts[number % 3]} {ends[number % 7]}"
+        chat = [{"role": "user", "content": said}, {"role": "assistant", "content": "soon"}]
+        at = (START + timedelta(minutes=number)).isoformat()
+        feedback = [{"name": verdict, "origin": "operator", "at": at}]
+        rows.append({"id": f"topic:{number}", "created": at, "messages": chat, "feedback": feedback})
+    write_lines(place.folder / "inbox" / "april.jsonl", rows)
+    ingest(place, place.folder / "inbox", "app")
+    found = discover(place, by=[], topics=True)
+    assert "invoice" in found.slices[0].code()
+    assert found.slices[0].mean == pytest.approx(0.5, abs=0.1)

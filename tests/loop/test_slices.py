@@ -8,7 +8,9 @@ import pytest
 
 from clworkbench.errors import ExpressionError, SettingsError
 from clworkbench.loop.capture import ingest
+from clworkbench.loop.data import freeze_suite
 from clworkbench.loop.look import look
+from clworkbench.loop.rules import check
 from clworkbench.loop.slices import declared, discover, save, slice_names, slices
 from clworkbench.workspace import Workspace
 
@@ -92,6 +94,7 @@ def test_within_a_slice_and_of_another_event(place):
         ({"event": "confidence"}, "not true or false"),
         ({"event": "app in (select x from read_csv('/etc/passwd'))"}, "a subquery is not allowed"),
         ({"slice": "dsk"}, "Did you mean 'desk'?"),
+        ({"event": "started_at > '2026-03-01'"}, "started_at >= timestamp '2026-11-01'"),
     ],
 )
 def test_what_cannot_be_counted_is_refused_in_words(place, options, says):
@@ -136,6 +139,7 @@ def test_columns_that_are_handed_in_are_looked_at_as_well(place):
         ("x", "app in (select x from read_csv('/etc/passwd'))", "a subquery is not allowed"),
         ("x", "confidence", "not true or false"),
         ("rest", "app = 'desk'", "gates use that name"),
+        ("model", "app = 'desk'", "signals have a column of that name"),
         ("desk", "app = 'phone'", "there is a slice 'desk' already"),
         ("a b", "app = 'phone'", "letters, digits"),
     ],
@@ -167,3 +171,56 @@ def test_a_file_that_somebody_holds_read_only_or_links_to_is_kept_as_it_is(works
     assert path.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o640
     assert workspace.settings.slices == {"desk": "app = 'desk'"}
+
+
+def test_examples_that_came_from_signals_are_in_the_slices_that_hold_these(place, tmp_path):
+    ids = dict(place.signals().select("source_id", "interaction_id").iter_rows())
+    examples = [
+        {"id": "one", "input": "q", "expected": "a", "slices": ["hard"], "signal_ids": [ids["a0"]]},
+        {"id": "two", "input": "q", "expected": "a", "slices": ["desk"], "signal_ids": [ids["a3"], ids["a8"]]},
+        {"id": "three", "input": "q", "expected": "a", "signal_ids": [ids["a9"]]},
+        {"id": "four", "input": "q", "expected": "a", "slices": ["late"]},
+        {"id": "five", "input": "q", "expected": "a", "signal_ids": ["0" * 32]},
+    ]
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps(one) + "\n" for one in examples))
+    made = freeze_suite(place, "held", tmp_path / "s.jsonl")
+    frozen = dict(place.rows(str(made["id"])).select("example_id", "slices").iter_rows())
+    # a0 and a8 are of the desk; a0 and a3 (confidence 0 and 0.3) are late, a8 and a9 are not.
+    assert frozen == {
+        "one": ["hard", "desk", "late"],
+        "two": ["desk", "late"],
+        "three": [],
+        "four": ["late"],
+        "five": [],
+    }
+    assert made["slices"] == {"desk": 2, "hard": 1, "late": 3}
+    assert made["slice_versions"]["desk"] == declared(place)[0].version
+
+
+def test_a_suite_of_no_signals_has_the_slices_of_its_file_alone(place, tmp_path):
+    (tmp_path / "s.jsonl").write_text(json.dumps({"id": "x", "input": "q", "expected": "a", "slices": ["b", "a"]}))
+    made = freeze_suite(place, "plain", tmp_path / "s.jsonl")
+    assert place.rows(str(made["id"]))["slices"].to_list() == [["b", "a"]]
+    assert made["slice_versions"] == {}
+
+
+def test_counts_of_a_report_by_slice_are_those_of_all_signals(place):
+    assert slices(place)._counts == counted(range(600))[:2]
+    never = slices(place, event="cost_usd > 1")
+    assert never.why == "not enough data: it is not known of any of 600 signals"
+    assert "known" in never.lines()[1]
+
+
+def test_a_score_is_not_searched_by_itself_where_nothing_else_is_said(place):
+    found = discover(place, "confidence")
+    assert found.counts["settled"] == 600
+    assert "confidence" not in found.skipped
+
+
+def test_a_target_that_no_suite_has_though_clw_toml_does_is_told_with_the_way_there(tmp_path):
+    settings = SETTINGS + '[gates]\ntarget = "late"\n[evals]\nscorers = ["exact_match"]\n'
+    made = Workspace.create(tmp_path / "w", settings=settings, key=b"k" * 32)
+    (tmp_path / "s.jsonl").write_text(json.dumps({"id": "x", "input": "q", "expected": "a"}))
+    freeze_suite(made, "main", tmp_path / "s.jsonl")
+    with pytest.raises(SettingsError, match=r"no slice 'late' in the suites. clw.toml has one: .*signal_ids"):
+        check(made)

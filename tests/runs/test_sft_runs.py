@@ -11,11 +11,13 @@ import polars as pl
 import pytest
 
 from clworkbench.errors import ArtefactError, ClwError, EvidenceError, ModelError, SettingsError
-from clworkbench.runs.settings import SftResult, SftSettings
+from clworkbench.runs.settings import Machine, RunResult, SftSettings
 from clworkbench.runs.sft import train_sft
 from clworkbench.schemas import MESSAGES
 
-QUICK = SftSettings(steps=6, batch_size=4, learning_rate=1e-2, max_tokens=64, checkpoint_every=2, threads=1)
+QUICK = SftSettings(
+    steps=6, batch_size=4, learning_rate=1e-2, max_tokens=64, machine=Machine(checkpoint_every=2, threads=1)
+)
 
 PAIRS = [
     ("where is my card", "card_arrival"),
@@ -41,7 +43,7 @@ def training_rows(pairs: list[tuple[str, str]] = PAIRS, weights: list[float | No
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> SftResult:
+def undisturbed(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     return train_sft(training_rows(), tiny_base, tmp_path_factory.mktemp("undisturbed"), QUICK)
 
 
@@ -59,7 +61,7 @@ def run_apart(code: str, base: Path, out: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=300)
 
 
-def test_the_loss_falls_and_the_result_tells_the_run(undisturbed: SftResult):
+def test_the_loss_falls_and_the_result_tells_the_run(undisturbed: RunResult):
     assert undisturbed.losses["step"].to_list() == [1, 2, 3, 4, 5, 6]
     assert undisturbed.loss_last < undisturbed.loss_first - 0.1
     assert (undisturbed.rows, undisturbed.truncated, undisturbed.dropped) == (8, 0, 0)
@@ -70,7 +72,7 @@ def test_the_loss_falls_and_the_result_tells_the_run(undisturbed: SftResult):
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
-    undisturbed: SftResult, tiny_base: Path, tmp_path: Path
+    undisturbed: RunResult, tiny_base: Path, tmp_path: Path
 ):
     again = train_sft(training_rows(), tiny_base, tmp_path / "again", QUICK)
     assert again.adapter_sha256 == undisturbed.adapter_sha256
@@ -82,7 +84,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # PEFT 0.21 calls it
 def test_a_bare_trl_script_with_the_same_settings_learns_the_same(
-    undisturbed: SftResult, tiny_base: Path, tmp_path: Path
+    undisturbed: RunResult, tiny_base: Path, tmp_path: Path
 ):
     import torch
     from datasets import Dataset
@@ -136,7 +138,7 @@ def test_a_bare_trl_script_with_the_same_settings_learns_the_same(
 
 @pytest.mark.parametrize("at", [3, 6])
 def test_a_run_killed_with_signal_9_goes_on_to_the_same_bytes(
-    undisturbed: SftResult, tiny_base: Path, tmp_path: Path, at: int
+    undisturbed: RunResult, tiny_base: Path, tmp_path: Path, at: int
 ):
     code = f"def on_step(step, steps, loss):\n    if step == {at}: os.kill(os.getpid(), signal.SIGKILL)"
     killed = run_apart(code, tiny_base, tmp_path)
@@ -153,7 +155,7 @@ def test_a_run_killed_with_signal_9_goes_on_to_the_same_bytes(
 
 @pytest.mark.slow
 def test_a_run_killed_inside_a_checkpoint_s_write_goes_on_to_the_same_bytes(
-    undisturbed: SftResult, tiny_base: Path, tmp_path: Path
+    undisturbed: RunResult, tiny_base: Path, tmp_path: Path
 ):
     code = (
         "import torch\n"
@@ -175,7 +177,7 @@ def test_a_run_killed_inside_a_checkpoint_s_write_goes_on_to_the_same_bytes(
 
 
 def test_a_run_killed_before_its_last_word_ends_with_the_same_bytes(
-    undisturbed: SftResult, tiny_base: Path, tmp_path: Path
+    undisturbed: RunResult, tiny_base: Path, tmp_path: Path
 ):
     first = train_sft(training_rows(), tiny_base, tmp_path, QUICK)
     (tmp_path / "training.json").unlink()
@@ -185,7 +187,7 @@ def test_a_run_killed_before_its_last_word_ends_with_the_same_bytes(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "training.json"]
 
 
-def test_ctrl_c_comes_through_and_the_same_call_goes_on(undisturbed: SftResult, tiny_base: Path, tmp_path: Path):
+def test_ctrl_c_comes_through_and_the_same_call_goes_on(undisturbed: RunResult, tiny_base: Path, tmp_path: Path):
     def interrupt(step: int, _steps: int, _loss: float) -> None:
         if step == 3:
             raise KeyboardInterrupt
@@ -196,7 +198,7 @@ def test_ctrl_c_comes_through_and_the_same_call_goes_on(undisturbed: SftResult, 
     assert train_sft(training_rows(), tiny_base, tmp_path, QUICK).adapter_sha256 == undisturbed.adapter_sha256
 
 
-def test_checkpoints_of_other_rows_are_not_gone_on_from(undisturbed: SftResult, tiny_base: Path, tmp_path: Path):
+def test_checkpoints_of_other_rows_are_not_gone_on_from(undisturbed: RunResult, tiny_base: Path, tmp_path: Path):
     def interrupt(step: int, _steps: int, _loss: float) -> None:
         if step == 5:
             raise KeyboardInterrupt
@@ -209,7 +211,7 @@ def test_checkpoints_of_other_rows_are_not_gone_on_from(undisturbed: SftResult, 
 
 @pytest.mark.slow
 def test_a_full_disk_is_said_in_words_and_leaves_nothing_half_written(
-    undisturbed: SftResult, tiny_base: Path, tmp_path: Path
+    undisturbed: RunResult, tiny_base: Path, tmp_path: Path
 ):
     # The system refuses to let a file grow past 20 kB; an adapter needs more.
     code = (
@@ -226,7 +228,7 @@ def test_a_full_disk_is_said_in_words_and_leaves_nothing_half_written(
 
 
 def test_a_finished_run_answers_at_once_and_is_never_overwritten(
-    undisturbed: SftResult, tiny_base: Path, tmp_path: Path
+    undisturbed: RunResult, tiny_base: Path, tmp_path: Path
 ):
     out = undisturbed.adapter.parent
 
@@ -249,7 +251,7 @@ def test_an_adapter_changed_on_disk_is_refused(tiny_base: Path, tmp_path: Path):
         train_sft(training_rows(), tiny_base, tmp_path, replace(QUICK, steps=1))
 
 
-def test_a_warm_start_goes_on_where_its_parent_ended(undisturbed: SftResult, tiny_base: Path, tmp_path: Path):
+def test_a_warm_start_goes_on_where_its_parent_ended(undisturbed: RunResult, tiny_base: Path, tmp_path: Path):
     longer = train_sft(training_rows(), tiny_base, tmp_path / "child", QUICK, parent_adapter=undisturbed.adapter)
     came_down = undisturbed.loss_first - undisturbed.loss_last
     assert longer.loss_first < undisturbed.loss_first - 0.8 * came_down
@@ -258,13 +260,13 @@ def test_a_warm_start_goes_on_where_its_parent_ended(undisturbed: SftResult, tin
     assert longer.adapter_sha256 != undisturbed.adapter_sha256
 
 
-def test_a_parent_of_another_rank_is_refused(undisturbed: SftResult, tiny_base: Path, tmp_path: Path):
+def test_a_parent_of_another_rank_is_refused(undisturbed: RunResult, tiny_base: Path, tmp_path: Path):
     with pytest.raises(ModelError, match="has rank 8, the settings say 4"):
         train_sft(training_rows(), tiny_base, tmp_path, replace(QUICK, rank=4), parent_adapter=undisturbed.adapter)
 
 
 def test_equal_weights_change_nothing_and_rows_of_weight_0_are_left_out(
-    undisturbed: SftResult, tiny_base: Path, tmp_path: Path
+    undisturbed: RunResult, tiny_base: Path, tmp_path: Path
 ):
     halves = train_sft(training_rows(weights=[0.5] * 8), tiny_base, tmp_path / "halves", QUICK)
     assert halves.adapter_sha256 == undisturbed.adapter_sha256
@@ -330,7 +332,6 @@ def test_a_set_that_teaches_nothing_is_refused_with_the_reason(tiny_base: Path, 
         ("steps", 0),
         ("batch_size", True),
         ("rank", 2.5),
-        ("threads", 0),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("seed", -1),
@@ -340,3 +341,10 @@ def test_a_setting_that_means_nothing_is_refused(name: str, value: object):
     with pytest.raises(SettingsError, match=f"training: {name} = "):
         SftSettings(**{name: value})  # type: ignore[arg-type]
     assert issubclass(SettingsError, ClwError)
+
+
+def test_a_machine_that_means_nothing_is_refused():
+    with pytest.raises(SettingsError, match="training: threads = 0; it must be a whole number of at least 1"):
+        Machine(threads=0)
+    with pytest.raises(SettingsError, match=r"report_to = 'tensorbord' is no tracker\. There: mlflow, tensorboard"):
+        Machine(report_to=("tensorbord",))  # type: ignore[arg-type]

@@ -24,13 +24,12 @@ COLUMNS = {
     "price": pl.Series(DRAW.integers(1, 900, N)).cast(pl.Decimal(10, 2)),
     "odd name": pl.Series(DRAW.choice(["a", "b"], N)),
 }
-IS_NOW = np.arange(N) % 2 == 0
 
 
 @pytest.mark.parametrize("name", list(COLUMNS))
 def test_each_part_holds_the_rows_that_its_expression_selects(name: str):
     values = COLUMNS[name].alias(name)
-    made = cut(values, expressions.name_in_sql(name), IS_NOW)
+    made = cut(values, expressions.name_in_sql(name))
     assert isinstance(made, Cut)
     assert len(np.unique(made.codes)) > 1
     for part, expression in enumerate(made.parts):
@@ -40,7 +39,7 @@ def test_each_part_holds_the_rows_that_its_expression_selects(name: str):
 
 
 def test_numbers_are_cut_into_fifths_and_kept_as_numbers():
-    made = cut(pl.Series("x", range(1, 101)), "x", IS_NOW[:100])
+    made = cut(pl.Series("x", range(1, 101)), "x")
     assert isinstance(made, Cut)
     assert np.bincount(made.codes).tolist() == [0, 20, 20, 19, 20, 21]  # a quantile is a value, and begins its part
     assert made.numbers is not None
@@ -54,11 +53,11 @@ def test_numbers_are_cut_into_fifths_and_kept_as_numbers():
         (pl.Series("x", [math.nan, math.inf]), "empty in every row"),
         (pl.Series("x", [None, None], dtype=pl.Null), "empty in every row"),
         (pl.Series("x", ["a", "a"]), "the same in every row"),
-        (pl.Series("x", ["a", "b"]), "hardly any value occurs twice"),
+        (pl.Series("x", ["a", "b"]), "no value occurs 10 times"),
         (pl.Series("x", [["a"], ["b"]]), "holds List(String)"),
     ],
 )
 def test_a_column_that_cannot_be_cut_says_why(values: pl.Series, says: str):
-    made = cut(values, "x", np.array([True, False]))
+    made = cut(values, "x")
     assert isinstance(made, str)
     assert says in made

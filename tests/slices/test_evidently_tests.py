@@ -36,6 +36,31 @@ def test_evidently_takes_the_window_before_for_the_truth_and_alarms_far_too_ofte
     assert theirs >= 60
 
 
+def test_where_cells_are_sparse_p_is_exact():
+    before, now = np.repeat([0, 1], [17, 3]), np.repeat([0, 1], [2, 6])
+    # 2 x 2: the tables as far from what is expected, by their hypergeometric chance.
+    chance = {k: stats.hypergeom.pmf(k, 28, 9, 8) for k in range(9)}
+    far = sum(p for k, p in chance.items() if abs(k - 8 * 9 / 28) >= abs(6 - 8 * 9 / 28) - 1e-9)
+    assert categorical(before, now).p == pytest.approx(far, abs=0.003)
+
+
+def test_a_large_window_and_a_small_one_without_drift_give_few_alarms_at_a_strict_level_too():
+    """Chi-square's own p is at or below 1 % in 21 of these 300 pairs, where one of 60 has a value of few in 20,000."""
+    shares, alarms = np.array([0.9, 0.05, 0.02, 0.01, *[0.02 / 8] * 8]), 0
+    for seed in range(300):
+        draw = np.random.default_rng(seed)
+        alarms += categorical(draw.choice(12, 20_000, p=shares), draw.choice(12, 60, p=shares)).p <= 0.01
+    assert alarms <= 9  # 3 on average; 10 or more have probability 0.001
+
+
+def test_prices_far_below_a_thousandth_are_scored_as_any_other_number():
+    cents = np.random.default_rng(0).lognormal(0, 0.5, 3_000)
+    dear, cheap = (numeric(unit * cents[:1_500], unit * 2 * cents[1_500:]) for unit in (1e3, 1e-6))
+    assert cheap.score == pytest.approx(dear.score)
+    assert cheap.score > 1
+    assert numeric(np.zeros(100), np.repeat([0.0, 1e-9], 50)).score > 1
+
+
 def test_equal_shares_are_no_distance_apart_and_never_nan():
     draw = np.random.default_rng(0)
     for _ in range(200):

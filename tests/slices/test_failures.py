@@ -144,3 +144,9 @@ def test_trends_by_chance_are_told_in_few_of_many_reports():
         groups = frame.select("interaction_id", group=pl.int_range(pl.len()) % 20)
         alarms += "rising" in repeated_failures(frame, groups).frame["trend"]
     assert alarms <= 6  # at 2.5 % a report: 1.5 expected, more than 6 once in a thousand
+
+
+def test_where_no_group_failed_again_the_figure_says_so():
+    found = report((0, "once", 5, 1, 0))
+    assert found.frame.is_empty()
+    assert "no group failed more than once" in found.plot().layout.annotations[0].text

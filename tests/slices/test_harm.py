@@ -44,12 +44,34 @@ def test_no_difference_is_told_from_not_knowing(before: tuple[int, int], now: tu
     assert harm(found, found.p) == says
 
 
+def test_many_turns_of_a_few_conversations_give_a_rate_and_no_verdict():
+    """One conversation with 100 good turns, held against 200 with 80 % good: it tells nothing of the others."""
+    good = [True] * 160 + [False] * 40 + [True] * 100
+    rows = pl.DataFrame({"good": good, "now": [False] * 200 + [True] * 100})
+    units = pl.Series([*range(200), *[200] * 100])
+    found = changed(rows["good"], pl.Series([True] * 300), rows["now"], units)
+    assert (found.n_now, found.now, found.p) == (100, 1.0, None)
+    assert found.now_low is not None
+    assert found.now_low < 0.25  # Wilson's interval of 1 of 1
+    assert harm(found, found.p) == "not enough data"
+
+
+def test_a_fall_that_is_sure_but_below_a_point_is_not_worse():
+    found = outcomes([True] * 99_500 + [False] * 500, [True] * 99_000 + [False] * 1_000)
+    assert found.p is not None
+    assert found.p < 1e-6
+    assert harm(found, found.p) == "same"
+    more = outcomes([True] * 99_500 + [False] * 500, [True] * 98_000 + [False] * 2_000)
+    assert harm(more, more.p) == "worse"
+
+
 def test_turns_of_one_conversation_are_no_independent_evidence():
-    good = [True] * 40 + [False] * 20 + [True] * 24 + [False] * 36
-    rows = pl.DataFrame({"good": good, "now": [False] * 60 + [True] * 60})
-    every = pl.Series([True] * 120)
-    alone = changed(rows["good"], every, rows["now"], pl.Series(range(120)))
-    together = changed(rows["good"], every, rows["now"], pl.Series([i // 12 for i in range(120)]))
+    said = [True] * 24 + [False] * 16 + [True] * 18 + [False] * 22  # 40 conversations, then 40, of five turns each
+    good = [one for one in said for _ in range(5)]
+    rows = pl.DataFrame({"good": good, "now": [False] * 200 + [True] * 200})
+    every = pl.Series([True] * 400)
+    alone = changed(rows["good"], every, rows["now"], pl.Series(range(400)))
+    together = changed(rows["good"], every, rows["now"], pl.Series([i // 5 for i in range(400)]))
     assert alone.p is not None
     assert together.p is not None
     assert alone.p < 0.01 < 0.05 < together.p

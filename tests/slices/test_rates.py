@@ -103,3 +103,13 @@ def test_over_time_the_six_largest_slices_are_drawn_in_shapes_of_their_own():
     assert [line.name for line in lines] == [f"app {i}" for i in (7, 6, 5, 4, 3, 2)]
     assert len({line.marker.symbol for line in lines}) == 6
     assert "(2 smaller slices not drawn)" in report.plot().layout.title.text
+
+
+@pytest.mark.parametrize(("rate", "says"), [(0.0, "all 24 settled outcomes are bad"), (1.0, "all 24 settled outcomes")])
+def test_outcomes_of_one_class_are_told_as_such(rate, says):
+    frame = pl.DataFrame({"app": ["a", "b"], "outcome": [rate == 1.0] * 2}).select(pl.all().repeat_by(12).explode())
+    report = SliceReport(rates(frame, "app", event=pl.col("outcome")), ("app",), "Signals by app")
+    assert says in report.lines()[0]
+    assert "[outcomes]" in report._repr_html_()
+    few = SliceReport(rates(frame.head(12), event=pl.col("outcome")), (), "Signals")
+    assert few.one_class is None

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from clworkbench.slices.windows import MOST, windows
+from clworkbench.slices.windows import MOST, SETTLED, windows
 from tests.slices.made_windows import halves, made_window
 
 
@@ -37,3 +37,12 @@ def test_signals_without_a_conversation_are_one_each():
     alone = [part.with_columns(conversation_id=pl.lit(None, pl.String)) for part in halves(1, 100)]
     assert windows(*alone, salt="x").drawn.height == 600
     assert windows(*(part.drop("conversation_id", "interaction_id") for part in alone), salt="x").drawn.height == 600
+
+
+def test_the_outcomes_of_a_small_window_are_all_looked_at_beside_a_large_one():
+    large, small = made_window(1, 3 * SETTLED // 2, turns=2), made_window(2, 400, turns=1)
+    whole = windows(large, small, salt="x").whole
+    assert int(whole["is_now"].sum()) == 400
+    before = whole.filter(~pl.col("is_now"))
+    assert 0.98 * SETTLED < before.height < 1.02 * SETTLED
+    assert (before.group_by("conversation_id").len()["len"] == 2).all()  # whole conversations

@@ -6,13 +6,14 @@ import polars as pl
 
 from clworkbench.settings import CapSettings, ExclusionRule, PolicySettings, QualitySettings, SampleSettings
 from clworkbench.training_sets.allowed import Allowed
-from clworkbench.training_sets.sft import BuiltSet, SftRules, build_sft
+from clworkbench.training_sets.descent import BuiltSet, Rules
+from clworkbench.training_sets.sft import build_sft
 from tests.training_sets.test_sft import KEY, NO_LABELS, NO_SUITE, NOON, VIEW, completions, said, signal
 
 
 def build(rows: list[dict[str, object]], policy: PolicySettings, brigaded: tuple[str, ...] = ()) -> BuiltSet:
     schema = {**VIEW, "outcome_thumbs": pl.Boolean, "improvement_origin": pl.String}
-    rules = SftRules(holdout=0.0, allowed=Allowed(policy, {}, brigaded))
+    rules = Rules(holdout=0.0, allowed=Allowed(policy, {}, brigaded))
     return build_sft(pl.DataFrame(rows, schema=schema), NO_LABELS, NO_SUITE, rules, KEY)
 
 

@@ -8,13 +8,15 @@ import pytest
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.policy.sampling import uniform
 from clworkbench.schemas import INTERACTIONS, LABELS, MESSAGES, SUITE
-from clworkbench.training_sets.leakage import proof
-from clworkbench.training_sets.sft import SftRules, build_sft, verdicts
+from clworkbench.training_sets.descent import Rules
+from clworkbench.training_sets.proof import search
+from clworkbench.training_sets.reviewed import verdicts
+from clworkbench.training_sets.sft import build_sft
 from clworkbench.training_sets.split import replayed, with_split
 
 KEY = Pseudonyms(b"k" * 32)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ALL = SftRules(holdout=0.0)
+ALL = Rules(holdout=0.0)
 NO_LABELS = pl.DataFrame(schema=LABELS)
 NO_SUITE = pl.DataFrame(schema=SUITE)
 VIEW = {
@@ -175,12 +177,12 @@ def test_the_proof_finds_what_was_planted_by_other_means_than_the_leaks():
         schema={"row_id": pl.String, "prompt": MESSAGES},
     )
     suite = pl.DataFrame([{"input": [said("user", "Where is it")]}], schema=SUITE)
-    assert proof(rows, suite) == ["planted"]
+    assert [(found.row_id, found.kind) for found in search(rows, suite)] == [("planted", "leak_normalised")]
 
 
 def test_the_same_signals_give_the_same_rows_whatever_their_order():
     rows = [signal(str(i), f"question {i}", "A", outcome=True) for i in range(20)]
-    rules = SftRules(holdout=0.5)
+    rules = Rules(holdout=0.5)
     first = build_sft(signals(*rows), NO_LABELS, NO_SUITE, rules, KEY)
     again = build_sft(signals(*reversed(rows)), NO_LABELS, NO_SUITE, rules, KEY)
     assert first.frame.equals(again.frame)
@@ -212,7 +214,7 @@ def test_replay_makes_learned_rows_that_share_of_the_set_or_keeps_them_all(share
 
 
 def test_only_signals_that_the_rule_lets_through_are_learned():
-    rules = SftRules(holdout=0.0, where=pl.col("app") == "desk")
+    rules = Rules(holdout=0.0, where=pl.col("app") == "desk")
     built = build_sft(
         signals(
             signal("a", "a?", "A", outcome=True, app="desk"),

@@ -2,6 +2,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const WAIT_MS = 250;
+const ALONE_MS = 5000;
+/** Settled signals from which on a cell of the map shows its rate. */
+const ENOUGH = 10;
 const TITLES = { started_at: "began (UTC)", n_feedback: "feedback", feedback_names: "said of it" };
 
 /** An element; properties that begin with `on` are listeners, children are elements or plain texts. */
@@ -24,8 +27,8 @@ function svg(tag, attributes = {}, title = "") {
 }
 
 const count = (n) => n.toLocaleString("en-US");
-const percent = (share) => `${Math.round(share * 100)} %`;
-const told = (row) => (row.n ? `${percent(row.rate)} (${percent(row.low)} to ${percent(row.high)}), n = ${count(row.n)}` : "not enough data");
+const percent = (share) => `${Math.round(share * 100)}\u00a0%`;
+const told = (row) => (row.n ? `${percent(row.rate)} (${percent(row.low)} to ${percent(row.high)}), n\u00a0=\u00a0${count(row.n)}` : "not enough data");
 const named = (value) => (value === null ? "no value" : value === "" ? "(empty)" : String(value));
 const state = (outcome) => (outcome === null || outcome === undefined ? "pending" : outcome ? "good" : "bad");
 
@@ -76,19 +79,37 @@ class View {
       "change:selected_ids": () => this.mark(),
     };
     for (const [name, listener] of Object.entries(this.heard)) model.on(name, listener);
-    this.hideStill();
+    this.begin();
     this.look();
+  }
+
+  /** What was seen first is drawn at once; it stays as a still picture where nothing answers. */
+  begin() {
+    const { first, still } = this.offers;
+    if (JSON.stringify(this.filters) === JSON.stringify(first.filters)) {
+      this.seen = first;
+      this.draw(0);
+    }
+    this.alone = setTimeout(() => {
+      if (document.querySelector(`.${CSS.escape(still)}`)) this.box.hidden = true;
+      this.table.setAttribute("aria-busy", "false");
+      this.status.append(" A still picture: no kernel answers.");
+    }, ALONE_MS);
   }
 
   end() {
     for (const [name, listener] of Object.entries(this.heard)) this.model.off(name, listener);
     this.requests.end();
     clearTimeout(this.timer);
+    clearTimeout(this.alone);
     this.style?.remove();
   }
 
   /** The still picture beside it is for readers without a kernel. */
   hideStill() {
+    clearTimeout(this.alone);
+    this.box.hidden = false;
+    if (this.style) return;
     this.style = el("style");
     this.style.textContent = `.${CSS.escape(this.offers.still)} { display: none }`;
     document.head.append(this.style);
@@ -103,22 +124,23 @@ class View {
     this.pager = el("div", { class: "clw-pager" });
     this.detail = el("section", { class: "clw-detail", "aria-label": "Conversation", "data-testid": "clw-detail", tabindex: "-1", hidden: "" });
     this.code = el("pre", { "data-testid": "clw-code" });
-    const box = el(
+    this.map = new Chart(this);
+    this.box = el(
       "div",
       // JupyterLab takes no keys from inside an element that says so.
       { class: "clw-explorer", "data-testid": "clw-explorer", "data-lm-suppress-shortcuts": "true", onkeydown: (e) => this.key(e) },
       this.controls(), this.error, this.status,
       el("div", { class: "clw-pictures" }, this.bars, this.time),
-      this.table, this.pager, this.detail,
+      this.map.box, this.table, this.pager, this.keeping(), this.detail,
       el("details", {}, el("summary", {}, "As code"), this.code),
     );
-    root.append(box);
+    root.append(this.box);
   }
 
   controls() {
-    const { slices, groups } = this.offers;
+    const { groups } = this.offers;
     this.fields = {
-      slice: this.select("Slice", "clw-slice", [["", "all signals"], ...slices.map((name) => [name, name])], (value) => this.set({ slice: value })),
+      slice: this.select("Slice", "clw-slice", [["", "all signals"]], (value) => this.set({ slice: value })),
       outcome: this.select("Outcome", "clw-outcome", [["", "any"], ["good", "good"], ["bad", "bad"], ["pending", "pending"], ["good,bad", "settled"]], (value) =>
         this.set({ outcome: value ? value.split(",") : [] })),
       text: this.input("Text contains", "clw-text", "search", "text"),
@@ -126,6 +148,7 @@ class View {
       until: this.input("To", "clw-until", "date", "until"),
       where: this.input("Condition (SQL)", "clw-where", "search", "where", "latency_ms > 500"),
     };
+    this.filled = {};
     this.more = el("span", { class: "clw-chips" });
     this.adding = this.valuesMenu();
     this.grouping = this.select("Bars by", "clw-group", [["", "none"], ...groups.map((name) => [name, name])], (value) => {
@@ -154,8 +177,40 @@ class View {
       clearTimeout(this.timer);
       if (name === "text") this.timer = setTimeout(change, WAIT_MS);
     };
-    const control = el("input", { type, placeholder, "data-testid": testid, onchange: change, oninput: later });
+    const ready = () => {
+      if (name === "text" && !this.isReady) this.requests.ask({ kind: "ready" });
+      this.isReady ||= name === "text";
+    };
+    const control = el("input", { type, placeholder, "data-testid": testid, onchange: change, oninput: later, onfocus: ready });
     return { control, label: el("label", {}, el("span", {}, title), control) };
+  }
+
+  /** What is done with what was found and marked. */
+  keeping() {
+    const name = el("input", { type: "text", placeholder: "name", "aria-label": "Name of the slice", size: "14", "data-testid": "clw-name", onkeydown: (e) => { if (e.key === "Enter") this.keep({ kind: "save", name: name.value }); } });
+    const sets = this.offers.question_sets;
+    const set = el("select", { "aria-label": "Question set", "data-testid": "clw-set", hidden: sets.length > 1 ? null : "" }, ...sets.map((each) => el("option", { value: each }, each)));
+    this.ofMarked = [
+      el("button", { type: "button", "data-testid": "clw-pick", onclick: () => this.keep({ kind: "pick", ids: this.model.get("selected_ids") }) }, "Make marked candidates"),
+      el("button", { type: "button", "data-testid": "clw-push", onclick: () => this.keep({ kind: "push", name: set.value, ids: this.model.get("selected_ids") }) }, "Ask annotators about marked"),
+    ];
+    this.kept = el("p", { class: "clw-kept", role: "status", "aria-live": "polite", "data-testid": "clw-kept", hidden: "" });
+    return el("div", { class: "clw-keeping", role: "group", "aria-label": "Keep" },
+      name, el("button", { type: "button", "data-testid": "clw-save", onclick: () => this.keep({ kind: "save", name: name.value }) }, "Save filters as slice"),
+      this.ofMarked[0], set, this.ofMarked[1], this.kept);
+  }
+
+  async keep(asked) {
+    this.say(this.kept, "…");
+    const answer = await this.requests.ask({ ...asked, filters: this.filters });
+    this.say(this.kept, answer.error ?? answer[asked.kind], Boolean(answer.error));
+    if (!answer.error) this.look();
+  }
+
+  say(place, text, wrong = false) {
+    place.hidden = !text;
+    place.textContent = text;
+    place.classList.toggle("clw-error", wrong);
   }
 
   /** One menu for the values of all columns that have few. */
@@ -191,14 +246,31 @@ class View {
     this.set({ values });
   }
 
-  /** The fields say what the filters are. */
+  /** The fields say what the filters are; what somebody is typing stays. */
   fill() {
-    for (const name of ["slice", "text", "since", "until", "where"]) this.fields[name].control.value = this.filters[name] ?? "";
-    this.fields.outcome.control.value = (this.filters.outcome ?? []).join(",");
-    this.grouping.control.value = this.model.get("group_by");
+    const menu = this.fields.slice.control;
+    const names = this.seen?.slices ?? [];
+    if (menu.length !== names.length + 1) menu.replaceChildren(menu.options[0], ...names.map((name) => el("option", { value: name }, name)));
+    const busy = this.table.getRootNode().activeElement;
+    const wanted = { ...this.filters, outcome: (this.filters.outcome ?? []).join(",") };
+    for (const [name, { control }] of Object.entries(this.fields)) {
+      const typing = control === busy && control.value !== this.filled[name];
+      this.filled[name] = wanted[name] ?? "";
+      if (!typing) control.value = this.filled[name];
+    }
+    const by = this.model.get("group_by");
+    const bars = this.grouping.control;
+    bars.value = by;
+    if (bars.value !== by) {
+      bars.append(el("option", { value: by }, by));
+      bars.value = by;
+    }
     const chips = Object.entries(this.filters.values ?? {}).flatMap(([column, values]) =>
       values.map((value) => el("button", { type: "button", class: "clw-chip", "aria-label": `Remove filter ${column} is ${named(value)}`, onclick: () => this.widen(column, value) },
         `${column} is ${named(value)} ×`)));
+    if (this.filters.area?.length) {
+      chips.push(el("button", { type: "button", class: "clw-chip", "data-testid": "clw-area", "aria-label": "Remove filter area of the map", onclick: () => this.set({ area: [] }) }, "area of the map ×"));
+    }
     this.more.replaceChildren(...chips);
   }
 
@@ -230,10 +302,12 @@ class View {
     this.grouped = this.model.get("group_by");
     this.table.setAttribute("aria-busy", "true");
     const answer = await this.requests.ask({ kind: "look", filters, page, sort, descending, group_by: this.grouped, selected });
+    this.hideStill();
     if (number !== this.looks) return;
     this.table.setAttribute("aria-busy", "false");
     this.error.hidden = !answer.error;
     this.error.textContent = answer.error ?? "";
+    this.table.classList.toggle("clw-stale", Boolean(answer.error));
     if (answer.error) return;
     this.seen = answer.look;
     this.filters = answer.look.filters;
@@ -242,6 +316,7 @@ class View {
     if (moved) this.tell(selected, answer.look.kept);
     this.draw(selected.length - answer.look.kept.length);
     if (focus) this.focus(this.at);
+    this.map.follow();
   }
 
   tell(selected, kept) {
@@ -361,8 +436,15 @@ class View {
       el("button", { type: "button", "aria-label": "Previous page", "data-testid": "clw-previous", disabled: this.page === 0, onclick: go(this.page - 1) }, "‹"),
       el("span", { "data-testid": "clw-page" }, `page ${count(this.page + 1)} of ${count(last + 1)}`),
       el("button", { type: "button", "aria-label": "Next page", "data-testid": "clw-next", disabled: this.page >= last, onclick: go(this.page + 1) }, "›"),
+      el("button", { type: "button", "data-testid": "clw-mark-all", disabled: !this.seen.found || this.seen.found > this.offers.most_marked, title: `Up to ${count(this.offers.most_marked)}`, onclick: () => this.markAll() }, "Mark all found"),
       el("button", { type: "button", "data-testid": "clw-unmark", disabled: !this.model.get("selected_ids").length, onclick: () => this.select_ids([]) }, "Unmark all"),
     );
+    for (const button of this.ofMarked) button.disabled = !this.model.get("selected_ids").length;
+  }
+
+  async markAll() {
+    const { ids } = await this.requests.ask({ kind: "ids", filters: this.filters });
+    if (ids) this.select_ids([...new Set([...this.model.get("selected_ids"), ...ids])]);
   }
 
   turn(page, focus = false) {
@@ -430,7 +512,9 @@ class View {
   }
 
   async open(id) {
+    this.opening = id;
     const answer = await this.requests.ask({ kind: "detail", id });
+    if (this.opening !== id) return;
     this.detail.hidden = false;
     if (answer.error) return this.detail.replaceChildren(el("p", { class: "clw-error" }, answer.error));
     const { messages, left_out, feedback, facts, turns } = answer.detail;
@@ -459,9 +543,183 @@ class View {
   }
 
   close() {
+    this.opening = null;
     this.detail.hidden = true;
     this.detail.replaceChildren();
     this.focus(this.at);
+  }
+}
+
+/** The map: a grid of cells, and an area that is drawn on it with the pointer or with Shift and the arrow keys. */
+class Chart {
+  constructor(view) {
+    this.view = view;
+    this.asks = 0;
+    this.at = { row: 0, column: 0 };
+    this.hatch = `clw-hatch-${Math.random().toString(36).slice(2)}`;
+    this.told = el("p", { class: "clw-caption", "data-testid": "clw-map-said" });
+    this.here = el("p", { class: "clw-quiet", role: "status", "aria-live": "polite", "data-testid": "clw-map-here" });
+    this.colour = el("select", { "data-testid": "clw-map-colour", onchange: () => this.draw() }, el("option", { value: "n" }, "number of signals"), el("option", { value: "bad" }, "bad outcomes"));
+    this.legend = el("span", { class: "clw-legend" });
+    this.picture = svg("svg", { class: "clw-map", viewBox: "0 0 800 420", preserveAspectRatio: "none", tabindex: "0", role: "application",
+      "aria-label": "Map: arrow keys move, Shift and arrow keys draw an area, Enter filters by it, Escape takes it away", "data-testid": "clw-map" });
+    for (const [name, listener] of Object.entries({ pointerdown: "press", pointermove: "drag", pointerup: "release", keydown: "key" })) {
+      this.picture.addEventListener(name, (event) => this[listener](event));
+    }
+    this.box = el("details", { class: "clw-chart", "data-testid": "clw-map-box", ontoggle: () => this.follow() },
+      el("summary", {}, "Map of what was said"), this.told,
+      el("div", { class: "clw-controls" }, el("label", {}, el("span", {}, "Colour"), this.colour), this.legend), this.picture, this.here);
+  }
+
+  /** Asks for the cells when the filters are others, and draws the area anew. */
+  async follow() {
+    if (!this.box.open) return;
+    const { area, ...filters } = this.view.filters;
+    const wanted = JSON.stringify(filters);
+    if (wanted === this.drawn) return this.draw();
+    const number = ++this.asks;
+    for (;;) {
+      const answer = await this.view.requests.ask({ kind: "map", filters });
+      if (number !== this.asks) return;
+      this.told.classList.toggle("clw-error", Boolean(answer.error));
+      if (answer.error) {
+        this.told.textContent = answer.error;
+        return;
+      }
+      if (answer.map.progress) {
+        const [done, of] = answer.map.progress;
+        this.told.textContent = `Laying out texts: ${count(done)} of ${count(of)} …`;
+        continue;
+      }
+      this.drawn = wanted;
+      this.seen = answer.map;
+      this.cells = new Map(answer.map.cells.map(([row, column, n, pending, rate, low, high]) => [`${row},${column}`, { row, column, n, pending, rate, low, high }]));
+      return this.draw();
+    }
+  }
+
+  draw() {
+    const { seen } = this;
+    if (!seen) return;
+    [this.columns, this.rows] = [seen.x.length - 1, seen.y.length - 1];
+    const how = seen.model === "hashed" ? "its wording (hashed n-grams)" : `its meaning (${seen.model})`;
+    const without = seen.unplaced ? ` ${count(seen.unplaced)} ${seen.left_out ? "lie not on it: no text, or more different texts than are laid out" : "said nothing"}.` : "";
+    this.told.textContent = `${count(seen.placed)} ${seen.placed === 1 ? "signal" : "signals"} by what the user said last, laid out by ${how}: neighbours are alike, as far as two main directions (PCA) with ${percent(seen.kept)} of the variance can tell.${without}`;
+    const cells = [...this.cells.values()];
+    const bad = this.colour.value === "bad";
+    const most = Math.max(1, ...cells.map((cell) => cell.n + cell.pending));
+    const worst = Math.max(0.01, ...cells.filter((cell) => cell.n >= ENOUGH).map((cell) => 1 - cell.rate));
+    const strength = (cell) => (bad ? (1 - cell.rate) / worst : Math.log1p(cell.n + cell.pending) / Math.log1p(most));
+    const hatch = svg("pattern", { id: this.hatch, width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+    hatch.append(svg("line", { class: "clw-hatching", x1: 0, y1: 0, x2: 0, y2: 5 }));
+    this.picture.replaceChildren(hatch, ...cells.map((cell) => {
+      const few = bad && cell.n < ENOUGH;
+      const fill = few ? { class: "clw-few", fill: `url(#${this.hatch})` } : { class: bad ? "clw-of-bad" : "clw-of-n", "fill-opacity": (0.1 + 0.9 * strength(cell)).toFixed(3) };
+      return svg("rect", { ...this.place(cell, cell), ...fill }, this.words(cell));
+    }));
+    this.legend.replaceChildren(...this.legendOf(bad, most, worst));
+    this.area = svg("rect", { class: "clw-area" });
+    this.cursor = svg("rect", { class: "clw-cursor" });
+    this.picture.append(this.area, this.cursor);
+    this.mark();
+  }
+
+  legendOf(bad, most, worst) {
+    const swatches = [0.1, 0.4, 0.7, 1].map((strength) => { const made = el("span", { class: bad ? "clw-of-bad" : "clw-of-n" }); made.style.opacity = strength; return made; });
+    const few = bad ? [el("span", { class: "clw-few" }), `fewer than ${ENOUGH} settled`] : [];
+    if (bad && ![...this.cells.values()].some((cell) => cell.n >= ENOUGH)) return ["not enough data in any cell", ...few];
+    return [bad ? "0 %" : "1", ...swatches, bad ? `${percent(worst)} bad` : count(most), ...few];
+  }
+
+  /** Where cells lie in the picture, from one corner to the other. */
+  place(one, other) {
+    const [wide, tall] = [800 / this.columns, 420 / this.rows];
+    const [left, right] = [Math.min(one.column, other.column), Math.max(one.column, other.column) + 1];
+    const [low, high] = [Math.min(one.row, other.row), Math.max(one.row, other.row) + 1];
+    return { x: left * wide, y: 420 - high * tall, width: (right - left) * wide, height: (high - low) * tall };
+  }
+
+  words(cell) {
+    if (!cell) return "no signals";
+    return `${count(cell.n + cell.pending)} ${cell.n + cell.pending === 1 ? "signal" : "signals"}; good outcomes: ${told(cell)}${cell.pending ? `, ${count(cell.pending)} pending` : ""}`;
+  }
+
+  /** Draws the area that is being drawn, else the one that is a filter, and where the keyboard is. */
+  mark() {
+    const { area } = this.view.filters;
+    const put = (shape, at) => { for (const [name, value] of Object.entries(at)) shape.setAttribute(name, value); };
+    put(this.cursor, this.place(this.at, this.at));
+    const drawn = this.from ? this.place(this.from, this.at) : area?.length ? this.of(area) : { width: 0, height: 0 };
+    put(this.area, drawn);
+  }
+
+  of([left, right, low, high]) {
+    const across = (x) => ((x - this.seen.x[0]) / (this.seen.x.at(-1) - this.seen.x[0])) * 800;
+    const up = (y) => 420 - ((y - this.seen.y[0]) / (this.seen.y.at(-1) - this.seen.y[0])) * 420;
+    return { x: across(left), y: up(high), width: across(right) - across(left), height: up(low) - up(high) };
+  }
+
+  cellAt(event) {
+    const box = this.picture.getBoundingClientRect();
+    const within = (share, n) => Math.max(0, Math.min(n - 1, Math.floor(share * n)));
+    return { column: within((event.clientX - box.left) / box.width, this.columns), row: within(1 - (event.clientY - box.top) / box.height, this.rows) };
+  }
+
+  press(event) {
+    if (!this.seen || event.button) return;
+    this.picture.setPointerCapture(event.pointerId);
+    this.pressed = true;
+    this.at = this.from = this.cellAt(event);
+    this.mark();
+  }
+
+  drag(event) {
+    if (!this.seen) return;
+    const at = this.cellAt(event);
+    if (this.pressed) {
+      this.at = at;
+      this.mark();
+    }
+    this.here.textContent = this.words(this.cells.get(`${at.row},${at.column}`));
+  }
+
+  release() {
+    if (!this.pressed) return;
+    this.pressed = false;
+    this.choose();
+  }
+
+  /** The area that was drawn becomes a filter. */
+  choose() {
+    const from = this.from ?? this.at;
+    this.from = null;
+    this.here.textContent = "";
+    const edge = (edges, one, other) => [edges[Math.min(one, other)], edges[Math.max(one, other) + 1]];
+    this.view.set({ area: [...edge(this.seen.x, from.column, this.at.column), ...edge(this.seen.y, from.row, this.at.row)] });
+  }
+
+  key(event) {
+    const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [1, 0], ArrowDown: [-1, 0] };
+    if (!this.seen || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = steps[event.key];
+    if (step) {
+      if (event.shiftKey) this.from ??= this.at;
+      else this.from = null;
+      const within = (place, n) => Math.max(0, Math.min(n - 1, place));
+      this.at = { row: within(this.at.row + step[0], this.rows), column: within(this.at.column + step[1], this.columns) };
+      this.here.textContent = this.words(this.cells.get(`${this.at.row},${this.at.column}`));
+      this.mark();
+    } else if (event.key === "Enter" || event.key === " ") this.choose();
+    else if (event.key === "Escape") this.clear();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  clear() {
+    this.from = null;
+    if (this.view.filters.area?.length) this.view.set({ area: [] });
+    else this.mark();
   }
 }
 

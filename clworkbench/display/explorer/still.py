@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 
 import polars as pl
 
 from clworkbench.display.html import AS_TYPED, html_table, percent
 from clworkbench.display.text import short
+
+TITLES = {"started_at": "began (UTC)", "n_feedback": "feedback", "feedback_names": "said of it"}
 
 
 class Code(str):
@@ -42,8 +45,9 @@ def still(picture: Picture, *, css_class: str = "") -> str:
     if picture.bars.height:
         parts.append(html_table(*_rates(picture.bars)))
     if picture.rows.height:
-        cells = [[_shown(value) for value in row] for row in picture.rows.iter_rows()]
-        parts.append(html_table(picture.rows.columns, cells))
+        cells = [[_shown(name, value) for name, value in row.items()] for row in picture.rows.iter_rows(named=True)]
+        titles = [TITLES.get(name, name) for name in picture.rows.columns]
+        parts.append(html_table(titles, cells, caption="Newest first"))
     return f"<div class='{escape(css_class)}'>{''.join(parts)}</div>"
 
 
@@ -62,7 +66,11 @@ def _rates(bars: pl.DataFrame) -> tuple[Sequence[str], list[list[object]]]:
     return (name, "signals", "settled", "good", "95 %"), rows
 
 
-def _shown(value: object) -> object:
+def _shown(name: str, value: object) -> object:
+    if name == "outcome":
+        return "pending" if value is None else "good" if value else "bad"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, list):
         return short(", ".join(map(str, value)))
     return value if value is None or isinstance(value, int | float) else short(value)

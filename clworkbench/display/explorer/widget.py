@@ -1,9 +1,9 @@
 """The explorer: an anywidget that asks for one page, one picture or one conversation at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
-from typing import Protocol
+from typing import Literal, Protocol
 
 import anywidget
 import polars as pl
@@ -14,6 +14,9 @@ from clworkbench.errors import ClwError
 
 HERE = Path(__file__).parent
 
+State = Mapping[str, object]
+"""Filters, as `slices.filters.Filters.state` has them."""
+
 
 class Source(Protocol):
     """What stands behind an explorer. All of it raises `ClwError` where a filter cannot be used."""
@@ -21,29 +24,47 @@ class Source(Protocol):
     def offers(self) -> dict[str, object]:
         """What may be chosen, as JSON."""
 
-    def checked(self, filters: Mapping[str, object]) -> dict[str, object]:
+    def checked(self, filters: State) -> dict[str, object]:
         """The filters, if they can be used, without the empty ones."""
 
     def look(self, message: Mapping[str, object]) -> dict[str, object]:
         """One page, bars and time, for the filters and the page that a message names, as JSON."""
 
+    def first(self, filters: State, group_by: str) -> dict[str, object]:
+        """A look that may stay in a saved notebook, as JSON."""
+
+    def grid(self, filters: State) -> dict[str, object]:
+        """The map of what the filters leave, or how far it is, as JSON."""
+
+    def prepare(self) -> None:
+        """Makes ready for a text to be looked for."""
+
+    def ids(self, filters: State) -> list[str]:
+        """All that the filters leave, where they are not too many."""
+
     def detail(self, interaction_id: str) -> dict[str, object]:
         """A conversation and its feedback, as JSON."""
 
-    def among(self, ids: Sequence[str], filters: Mapping[str, object]) -> list[str]:
+    def among(self, ids: Sequence[str], filters: State) -> list[str]:
         """Those of the ids that the filters leave."""
 
-    def rows(self, filters: Mapping[str, object], ids: Sequence[str]) -> pl.DataFrame:
+    def rows(self, filters: State, ids: Sequence[str]) -> pl.DataFrame:
         """The marked signals, or all found where none is marked."""
 
-    def code(self, filters: Mapping[str, object], ids: Sequence[str]) -> str:
+    def code(self, filters: State, ids: Sequence[str]) -> str:
         """Python that gives the same rows."""
 
-    def picture(self, filters: Mapping[str, object], ids: Sequence[str], group_by: str) -> Picture:
+    def picture(self, filters: State, ids: Sequence[str], group_by: str) -> Picture:
         """What is seen just now."""
 
-    def save(self, name: str, filters: Mapping[str, object], *, replace: bool) -> object:
+    def kept(self, how: Literal["save", "pick", "push"], name: str, filters: State, ids: Sequence[str]) -> str:
+        """Saves, picks or pushes, and says in words what came of it."""
+
+    def save(self, name: str, filters: State, *, replace: bool) -> object:
         """The filters as a slice of clw.toml."""
+
+    def pick(self, ids: Sequence[str]) -> object:
+        """Makes candidates of signals."""
 
     def push(self, name: str | None, ids: Sequence[str], *, dry_run: bool) -> object:
         """Puts signals before annotators."""
@@ -56,7 +77,7 @@ class Explorer(anywidget.AnyWidget):
         filters: as `slices.filters.Filters.state` has them; may be set.
         group_by: the column that the bars stand by; may be set.
         selected_ids: the signals that are marked. Those that a new filter no longer finds are let go, which is said.
-        offers: what may be chosen; it never changes.
+        offers: what may be chosen, and what is seen first; it never changes.
     """
 
     _esm = HERE / "explorer.js"
@@ -66,10 +87,11 @@ class Explorer(anywidget.AnyWidget):
     selected_ids = traitlets.List(traitlets.Unicode()).tag(sync=True)
     offers = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, source: Source, *, filters: Mapping[str, object] | None = None, group_by: str = "") -> None:
+    def __init__(self, source: Source, *, filters: State | None = None, group_by: str = "") -> None:
         self._source = source
         self._still_class = f"clw-still-{token_hex(8)}"
-        offers = {**source.offers(), "still": self._still_class}
+        first = source.first(filters or {}, group_by)
+        offers = {**source.offers(), "still": self._still_class, "first": first}
         super().__init__(offers=offers, filters=dict(filters or {}), group_by=group_by)
         self._shown: _Handle | None = None
         self.on_msg(self._asked)
@@ -86,7 +108,7 @@ class Explorer(anywidget.AnyWidget):
         return self._source.rows(self.filters, self.selected)
 
     def code(self) -> Code:
-        """Python that gives the same rows, under the name `rows`."""
+        """Python that gives the same rows, under the name `rows`, and does what was done with them."""
         return Code(self._source.code(self.filters, self.selected))
 
     def save(self, name: str, *, replace: bool = False) -> object:
@@ -96,6 +118,14 @@ class Explorer(anywidget.AnyWidget):
             ClwError: nothing is filtered, or clw.toml cannot take it.
         """
         return self._source.save(name, self.filters, replace=replace)
+
+    def pick(self) -> object:
+        """Makes candidates of the marked signals, as `clw.pick` does.
+
+        Raises:
+            ClwError: none is marked.
+        """
+        return self._source.pick(self.selected)
 
     def push(self, name: str | None = None, *, dry_run: bool = False) -> object:
         """Puts the marked signals before annotators, as `clw.push` does.
@@ -142,16 +172,38 @@ class Explorer(anywidget.AnyWidget):
             self.send({"request": message["request"], **self.answer(message)})
 
     def answer(self, message: Mapping[str, object]) -> dict[str, object]:
-        """What a request is answered with: a look, a conversation, or in words why there is none."""
+        """What a request is answered with, under its kind, or in words why there is nothing."""
+        kind = message.get("kind")
+        asked = ANSWERS.get(str(kind))
+        if asked is None:
+            return {"error": f"no request {kind!r}: there are {', '.join(ANSWERS)}."}
         try:
-            match message.get("kind"):
-                case "look":
-                    return {"look": self._source.look(message)}
-                case "detail":
-                    return {"detail": self._source.detail(str(message.get("id")))}
+            return {str(kind): asked(self._source, message)}
         except ClwError as error:
             return {"error": str(error)}
-        return {"error": f"no request {message.get('kind')!r}: there are look and detail."}
+
+
+ANSWERS: dict[str, Callable[[Source, Mapping[str, object]], object]] = {
+    "look": lambda source, asked: source.look(asked),
+    "map": lambda source, asked: source.grid(_filters(asked)),
+    "ready": lambda source, _: source.prepare(),
+    "ids": lambda source, asked: source.ids(_filters(asked)),
+    "detail": lambda source, asked: source.detail(str(asked.get("id"))),
+    "save": lambda source, asked: source.kept("save", str(asked.get("name")), _filters(asked), ()),
+    "pick": lambda source, asked: source.kept("pick", "", {}, _ids(asked)),
+    "push": lambda source, asked: source.kept("push", str(asked.get("name")), {}, _ids(asked)),
+}
+"""What a browser may ask for, by its kind."""
+
+
+def _filters(message: Mapping[str, object]) -> Mapping[str, object]:
+    found = message.get("filters")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _ids(message: Mapping[str, object]) -> list[str]:
+    found = message.get("ids")
+    return [str(each) for each in found] if isinstance(found, list) else []
 
 
 class _Handle(Protocol):

@@ -1,0 +1,97 @@
+"""Direct preference optimisation: the chosen answer over the rejected one, with TRL's DPOTrainer.
+
+Source: Rafailov, Sharma, Mitchell, Ermon, Manning and Finn 2023, eq. (7).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from clworkbench.errors import EvidenceError
+from clworkbench.runs.examples import Examples, checked, kept, split_at_answer
+from clworkbench.runs.resumed import Job, OnCheckpoint, OnStep, to_the_end
+from clworkbench.runs.settings import DpoSettings, RunResult
+from clworkbench.runs.start import start
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+COLUMNS = {"reward_accuracy": "rewards/accuracies", "margin": "rewards/margins"}
+"""Share of a step's pairs whose chosen answer gained more over the start than the rejected one, and by how much (in
+nats, times beta)."""
+
+
+def train_dpo(
+    rows: pl.DataFrame,
+    base: Path,
+    out: Path,
+    settings: DpoSettings,
+    *,
+    parent_adapter: Path | None = None,
+    on_step: OnStep | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
+) -> RunResult:
+    """Learns to prefer the chosen answers, held by `beta` to where it starts: the base, or the parent's adapter.
+
+    A killed run goes on, as in `train_sft`. A row's weight, scaled to a mean of 1, multiplies the gradient of its loss.
+    Pairs whose prompt leaves no room for an answer, or whose answers are the same up to `max_tokens`, are left out.
+
+    Args:
+        rows: one row for each pair: `prompt`, `chosen` and `rejected` (messages), `weight`, `tools`.
+        base: folder with safetensors and a tokenizer.
+        out: the run's folder.
+        settings: what may be decided.
+        parent_adapter: an adapter to go on from, of the same base and rank; it is the reference as well.
+        on_step: called after each step with (step, steps, loss).
+        on_checkpoint: called after each whole checkpoint but the last; what it raises ends this call, and the next one
+            goes on from there.
+
+    Raises:
+        EvidenceError: nothing can be learned from these rows.
+        ModelError: base or parent cannot be loaded, the loss is no longer a finite number, or memory is full.
+        ArtefactError: `out` holds another run, or the disk is full.
+    """
+    begun = start(base, settings, parent_adapter)
+    learned = pairs(rows, begun.tokenizer, settings.max_tokens)
+    job = Job("dpo", begun, learned, settings, out, COLUMNS)
+
+    def trainer(model: "PreTrainedModel", checkpoints: Path) -> "Trainer":
+        from trl import DPOConfig, DPOTrainer
+
+        from clworkbench.runs.trainers import RowWeights, WithWeights, arguments, dataset, lora
+
+        class PairTrainer(RowWeights, DPOTrainer):  # type: ignore[misc] # TRL ships no types that mypy reads
+            """DPOTrainer on tokenised pairs that weigh more or less."""
+
+        trl = PairTrainer(
+            model=model,
+            args=DPOConfig(**arguments(job, checkpoints), max_length=None, beta=settings.beta),
+            train_dataset=dataset(learned.scaled()),
+            processing_class=begun.tokenizer,
+            peft_config=lora(model, settings),
+        )
+        if learned.weighted:
+            trl.data_collator = WithWeights(trl.data_collator)
+        return trl
+
+    return to_the_end(job, trainer, on_step, on_checkpoint)
+
+
+def pairs(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", max_tokens: int) -> Examples:
+    """Rows as `prompt_ids`, `chosen_ids`, `rejected_ids` and `weight`."""
+    made = []
+    told = checked(rows, "dpo", tokenizer).select("prompt", "chosen", "rejected", "tools", "weight")
+    for prompt, chosen, rejected, tools, weight in told.iter_rows():
+        before, answers = split_at_answer(tokenizer, prompt, [chosen, rejected], tools)
+        made.append((before, *answers, weight))
+    tokens = pl.List(pl.Int64)
+    schema = {"prompt_ids": tokens, "chosen_ids": tokens, "rejected_ids": tokens, "weight": pl.Float64()}
+    found = kept(pl.DataFrame(made, schema=schema, orient="row"), ["chosen_ids", "rejected_ids"], max_tokens)
+    differ = found.frame.filter(pl.col("chosen_ids") != pl.col("rejected_ids"))
+    if differ.is_empty():
+        raise EvidenceError(
+            f"training: in all {found.frame.height} pairs, chosen and rejected are the same up to max_tokens = "
+            f"{max_tokens}. Raise max_tokens, or look at the pairs."
+        )
+    return Examples(differ, found.longest, found.truncated, rows.height - differ.height)

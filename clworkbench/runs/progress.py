@@ -1,0 +1,71 @@
+"""What is told and kept while a run goes on: steps, broken losses, and checkpoints once they are whole."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from accelerate import PartialState
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from clworkbench.errors import ModelError
+from clworkbench.runs.checkpoints import mark_complete
+
+
+class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no types that mypy reads
+    """Reports each step, stops at a loss that is no number, and marks checkpoints once they are whole."""
+
+    def __init__(
+        self,
+        run: str,
+        seconds_before: float,
+        on_step: Callable[[int, int, float], None] | None,
+        on_checkpoint: Callable[[], None] | None,
+    ) -> None:
+        self.run = run
+        self.seconds_before = seconds_before
+        self.on_step = on_step
+        self.on_checkpoint = on_checkpoint
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those before a resumption counted."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def on_train_begin(
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_more: object
+    ) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_log(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        logs: Mapping[str, float],
+        **_more: object,
+    ) -> None:
+        """Report the step, unless its numbers are none."""
+        if "loss" not in logs:
+            return
+        wrong = [name for name in ("loss", "grad_norm") if not math.isfinite(logs.get(name, 0.0))]
+        if wrong:
+            raise ModelError(
+                f"training: {wrong[0]} is {logs[wrong[0]]} at step {state.global_step} of {state.max_steps}.\n"
+                "Lower learning_rate, or look at the rows for broken text."
+            )
+        if self.on_step is not None:
+            self.on_step(state.global_step, state.max_steps, logs["loss"])
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_more: object) -> None:
+        """Mark the checkpoint that was just written; after the last one there is nothing left to stop."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        # Each process writes its own random state into it.
+        PartialState().wait_for_everyone()
+        if state.is_world_process_zero:
+            mark_complete(folder, self.run, state.global_step, self.seconds)
+        PartialState().wait_for_everyone()
+        if self.on_checkpoint is not None and state.global_step < state.max_steps:
+            self.on_checkpoint()

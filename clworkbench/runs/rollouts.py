@@ -1,0 +1,65 @@
+"""TRL's GRPOTrainer as the runs use it: prompts as tokens, weighed answers, and an end where none helps.
+
+This module imports TRL (12 s of CPU) at its top; import it inside the function that trains.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import GRPOTrainer
+
+from clworkbench.errors import ModelError
+from clworkbench.runs.trainers import Batch, Discreet
+
+
+class PromptTrainer(Discreet, GRPOTrainer):  # type: ignore[misc] # TRL ships no types that mypy reads
+    """GRPOTrainer on prompts that are rendered already: each is its tokens, as a JSON list."""
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, object]]:
+        return [json.loads(prompt) for prompt in prompts], None, {}
+
+    def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, object]]) -> Batch:
+        batch: Batch = super()._generate_and_score_completions(inputs)
+        if "weight" in inputs[0]:
+            advantages = batch["advantages"]
+            batch["advantages"] = advantages * torch.tensor([row["weight"] for row in inputs]).to(advantages)
+        return batch
+
+
+class NothingLearned(TrainerCallback):  # type: ignore[misc] # transformers ships no types that mypy reads
+    """Stops a run once, for so many steps in a row, all answers to a prompt were worth the same."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.rewards: list[float] = []
+
+    def on_log(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        logs: Mapping[str, float],
+        **_more: object,
+    ) -> None:
+        """Count the steps from which nothing was learned."""
+        if "frac_reward_zero_std" not in logs:
+            return
+        if logs["frac_reward_zero_std"] < 1:
+            self.rewards.clear()
+            return
+        self.rewards.append(logs["reward"])
+        if len(self.rewards) >= self.steps:
+            raise ModelError(
+                f"training: nothing was learned in {self.steps} steps up to step {state.global_step}: all answers to a "
+                f"prompt were worth the same, {sum(self.rewards) / len(self.rewards):.2f} on average.\n{self._advice()}"
+            )
+
+    def _advice(self) -> str:
+        if sum(self.rewards) > 0.5 * len(self.rewards):
+            return "The model answers these prompts rightly already: take harder ones."
+        return (
+            "Start from a supervised run that is right now and then (--parent RUN), raise [training.grpo] generations "
+            "or temperature, or look whether max_new_tokens cuts the answers."
+        )

@@ -1,0 +1,70 @@
+"""Which prompts have an answer that a verifier can grade."""
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from clworkbench.errors import ClwError
+from clworkbench.schemas import LABELS
+from clworkbench.training_sets.descent import BuiltSet
+from clworkbench.training_sets.prompts import build_prompts
+from tests.training_sets.made import ALL, KEY, NOON, NOTHING_HELD, label, labels, said, signal, signals, taken, whole
+
+
+def prompts(found: pl.DataFrame, verifier: str = "exact_match", judged: pl.DataFrame | None = None) -> BuiltSet:
+    judged = pl.DataFrame(schema=LABELS) if judged is None else judged
+    return whole(build_prompts(found, judged, NOTHING_HELD, ALL, KEY, verifier=verifier))
+
+
+def expected(made: BuiltSet) -> dict[str, tuple[str, str]]:
+    rows = made.frame.iter_rows(named=True)
+    return {row["signal_ids"][0]: (row["expected"], row["rule"]) for row in rows}
+
+
+def test_the_good_answer_is_expected_whoever_gave_it():
+    better = {"improvement": [said("assistant", "B")], "improvement_id": "f"}
+    judged = labels(label("l", "c", "improvement", improvement=[said("assistant", "C")]))
+    found = signals(
+        signal("a", "a?", "A", outcome=True),
+        signal("b", "b?", "wrong", outcome=False, **better),
+        signal("c", "c?", "wrong"),
+        signal("d", "d?", "wrong", outcome=False),
+    )
+    made = prompts(found, judged=judged)
+    assert expected(made) == {"a": ("A", "accepted"), "b": ("B", "corrected"), "c": ("C", "labelled")}
+    assert set(made.frame["verifier"]) == {"exact_match"}
+    assert taken(made) == {"negative": 1}
+
+
+def test_what_the_verifier_cannot_grade_is_left_out():
+    found = signals(
+        signal("a", "a?", '{"intent": "card"}', outcome=True),
+        signal("b", "b?", '{"queue": 7}', outcome=True),
+        signal("c", "c?", "{broken", outcome=True),
+    )
+    assert set(expected(prompts(found, "json_field:intent"))) == {"a", "c"}
+    assert set(expected(prompts(found, "valid_json"))) == {"a", "b"}
+    assert taken(prompts(found, "valid_json")) == {"not_verifiable": 1}
+
+
+def test_an_answer_without_words_cannot_be_expected():
+    call = [{"role": "assistant", "content": None, "tool_calls": [{"id": "1", "name": "f", "arguments": "{}"}]}]
+    assert taken(prompts(signals(signal("a", "a?", "", outcome=True, output=call)))) == {"no_words": 1}
+
+
+def test_of_several_answers_to_one_prompt_the_correction_counts_before_the_latest_accepted():
+    better = {"improvement": [said("assistant", "C")], "improvement_id": "f"}
+    found = [
+        signal("old", "q?", "A", outcome=True),
+        signal("new", "q?", "B", outcome=True, started_at=NOON + timedelta(days=1)),
+        signal("edit", "q?", "A", outcome=False, started_at=NOON - timedelta(days=1), **better),
+    ]
+    assert expected(prompts(signals(*found))) == {"edit": ("C", "corrected")}
+    assert taken(prompts(signals(*found))) == {"contradicted": 2}
+    assert expected(prompts(signals(*found[:2]))) == {"new": ("B", "accepted")}
+
+
+def test_a_verifier_that_is_none_is_refused_in_words():
+    with pytest.raises(ClwError, match=r"exact_mach.*Did you mean exact_match"):
+        prompts(signals(), "exact_mach")
