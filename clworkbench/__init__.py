@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clworkbench.loop.estimate import estimated
     from clworkbench.loop.explore import explore, find
     from clworkbench.loop.export import export
+    from clworkbench.loop.forgetting import forgetting
     from clworkbench.loop.govern import forget, measure_redaction, plan_forget
     from clworkbench.loop.lesson import lesson
     from clworkbench.loop.look import look, losses, selected
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from clworkbench.loop.pick import pick
     from clworkbench.loop.policy import explain_policy
     from clworkbench.loop.repeated import repeated
+    from clworkbench.loop.replay import replay
     from clworkbench.loop.scores import import_scores
     from clworkbench.loop.ship import drill, gate, power, release, rollback
     from clworkbench.loop.should_train import should_train
@@ -74,6 +76,8 @@ _HOMES = {
     "dataset": "loop.trainable",
     "token_statistics": "loop.trainable",
     "train": "loop.train",
+    "replay": "loop.replay",
+    "forgetting": "loop.forgetting",
     "evaluate": "loop.model",
     "export": "loop.export",
     "power": "loop.ship",
@@ -120,6 +124,7 @@ __all__ = [
     "export",
     "find",
     "forget",
+    "forgetting",
     "freeze_suite",
     "gate",
     "import_labels",
@@ -137,6 +142,7 @@ __all__ = [
     "rates",
     "release",
     "repeated",
+    "replay",
     "rollback",
     "save_slice",
     "selected",

@@ -19,7 +19,7 @@ from clworkbench.workspace.folder import stable_id
 NEAR = 1e-9
 MEANS = ("model", "suite", "n", "metrics", "slices", "terminations")
 AGAIN = "Hold the run against the champion again: `clw gate RUN`"
-AROUND = ("gates_edited", "leak")
+AROUND = ("gates_edited", "leak", "imported")
 """Findings that do not come from the scores."""
 
 FORGOTTEN = "examples were forgotten since"
@@ -163,7 +163,17 @@ def _judged(workspace: Workspace, said: GateManifest) -> list[Check]:
         again = judge(sides[0], sides[1], gates, target=said.target)
     except (msgspec.ValidationError, ClwError, ValueError, pl.exceptions.PolarsError) as error:
         return [failed("numbers", 1, f"the scores cannot be judged again: {error}")]
-    return [_hashed(said, hashed), _same_report(said, again)]
+    return [_hashed(said, hashed), _same_report(said, again), *_brought_in(workspace, said)]
+
+
+def _brought_in(workspace: Workspace, said: GateManifest) -> list[Check]:
+    """Where scores were imported, the report says so of each evaluation."""
+    asked = [dict((workspace.catalog.artefact(each) or {}).get("asked") or {}) for each in said.parents]  # type: ignore[call-overload]
+    n = sum("imported" in each for each in asked)
+    told = sum(finding.get("kind") == "imported" for finding in said.findings)
+    if n != told:
+        return [failed("imported", n, f"{n} evaluations were brought in, and the report tells of {told}. {AGAIN}.")]
+    return [passed("imported", n, "evaluations were brought in from other harnesses, as the report says")] if n else []
 
 
 def _hashed(said: GateManifest, hashed: str) -> Check:

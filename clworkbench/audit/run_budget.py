@@ -90,6 +90,7 @@ class RunBudget:
         """
         if self._last is not None:
             self._writing = max(0.0, self._clock() - self._last)
+            self._last += self._writing
         self._look()
         if limit := self._stops_for:
             raise BudgetError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -158,7 +159,7 @@ def waterfall_figure(start: int, dropped: Mapping[str, int], *, unit: str, title
 
     Args:
         start: how many there were.
-        dropped: how many each rule took, in order; rules that took none are left out.
+        dropped: how many each rule took, in order (below 0: made); rules that took none are left out.
         unit: what is counted at the start.
         title: what is drawn.
     """
@@ -184,7 +185,8 @@ def waterfall_figure(start: int, dropped: Mapping[str, int], *, unit: str, title
         )
     )
     figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(range=[0, start * 1.12], zeroline=False)
+    highest = max(accumulate(values[:-1]))
+    figure.update_xaxes(range=[0, highest * 1.12], zeroline=False)
     return styled(figure, title=title, height=120 + 34 * len(names))
 
 
@@ -199,7 +201,7 @@ def loss_figure(losses: Mapping[str, Sequence[float]], *, title: str) -> "Figure
         line = {"color": colour, "width": 2}
         mode = "lines" if len(values) > 1 else "markers"
         figure.add_scatter(x=steps, y=list(values), mode=mode, name=plain(name), line=line, marker={"color": colour})
-    figure.update_yaxes(title="loss of a token", rangemode="tozero")
+    figure.update_yaxes(title="loss", rangemode="tozero")
     figure.update_xaxes(title="step", showgrid=False)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0})
     return styled(figure, title=title, height=400)

@@ -1,7 +1,8 @@
 """Scores of other harnesses from their files: Inspect, lm-evaluation-harness, tau2-bench, or plain rows."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,7 +17,7 @@ SCORE_FORMATS: tuple[str, ...] = get_args(ScoreFormat)
 
 KEY = ("example_id", "scorer", "repetition")
 
-TABLES: dict[str, Callable[[Path], pl.DataFrame]] = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
+TABLES = (".parquet", ".csv")
 
 
 def read_scores(path: Path, form: ScoreFormat = "auto") -> HarnessScores:
@@ -51,9 +52,15 @@ def _read(path: Path, form: ScoreFormat) -> HarnessScores:
         return tau2.read(_document(path), place)
     if form == "auto" and path.suffix == ".json":
         document = _document(path)
+        if not tau2.is_tau2(document) and not inspect_log.is_inspect(document):
+            raise SourceError(
+                f"{place}: neither a result of tau2-bench nor a log of Inspect. Write rows as .jsonl, one a line."
+            )
         return tau2.read(document, place) if tau2.is_tau2(document) else inspect_log.read(document, place)
-    lines = list(_lines(path))
-    if form == "lm-eval" or (form == "auto" and any(lm_eval.is_lm_eval(record) for _, record in lines[:10])):
+    left = _lines(path)
+    head = list(islice(left, 10))
+    lines = chain(head, left)
+    if form == "lm-eval" or (form == "auto" and any(lm_eval.is_lm_eval(record) for _, record in head)):
         return lm_eval.read(lines, path)
     return plain.read(lines, place)
 
@@ -77,7 +84,10 @@ def _lines(path: Path) -> Iterator[tuple[str, object]]:
 
 def _table(path: Path) -> Iterator[tuple[str, object]]:
     try:
-        rows = TABLES[path.suffix](path)
+        if path.suffix == ".csv":
+            rows = pl.read_csv(path, schema_overrides={"example_id": pl.String}, infer_schema_length=None)
+        else:
+            rows = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = next(iter(str(error).splitlines()), "")
         raise SourceError(f"scores {path}: cannot be read ({reason}). Is the file whole?") from error

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clworkbench.display.figures import waterfall_figure
 from clworkbench.display.html import html_table
 from clworkbench.training_sets.descent import BuiltSet
 from clworkbench.training_sets.length_bias import in_words
+from clworkbench.training_sets.waterfall import Waterfall
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -36,25 +36,19 @@ class Build:
         rows = f"{made.frame.height:,} {made.kind} rows, {made.n_new:,} new"
         return f"Build({self.id}: {rows}, from {made.n_signals:,} signals)"
 
-    def steps(self) -> list[tuple[str, int]]:
-        """The waterfall: what was taken (below 0) or made on the way, from `signals` to the rows by split."""
+    @property
+    def waterfall(self) -> Waterfall:
+        """From all signals, what each rule took away, to the rows."""
         made = self.built
-        rows = [("signals", made.n_signals)]
-        for reason, n in made.dropped.items():
-            rows += [(reason, -n)] if n else []
-            if reason == "no_pair" and made.turned is not None:
-                said = f"{made.turned.signals:,} answers make {made.turned.rows:,} pairs"
-                rows.append((said, made.turned.rows - made.turned.signals))
-        return [*rows, *made.splits.items()]
+        return Waterfall(self.id, made.n_signals, made.dropped, made.splits, made.n_new, made.turned)
 
     def lines(self) -> list[str]:
         """The waterfall and what should be known of the set, for a terminal."""
-        made, left = self.built, self.built.n_signals
-        lines = [f"{left:>9,} signals"]
-        for reason, n in self.steps()[1 : -len(made.splits) or None]:
-            left += n
-            dropped = reason in made.dropped
-            lines.append(f"{left:>9,} " + (f"after dropping {-n:,} {reason.replace('_', ' ')}" if dropped else reason))
+        made = self.built
+        lines = []
+        for step, n, left in self.waterfall.frame.head(-1).iter_rows():
+            said = f"after dropping {n:,} {step.replace('_', ' ')}" if step in made.dropped else step
+            lines.append(f"{left:>9,} {said}")
         splits = ", ".join(f"{n:,} {split}" for split, n in made.splits.items())
         found = [f"  {kind:<12} {detail}" for kind, detail in self.findings]
         return [*lines, f"{self.id.removeprefix('training_set:')}: {splits} ({made.kind})", *found]
@@ -67,15 +61,12 @@ class Build:
         return [*self.built.findings, *length]
 
     def _repr_html_(self) -> str:
-        rows = [(name.replace("_", " "), n) for name, n in self.steps()]
-        table = html_table((self.built.kind, "n"), rows, caption=self.id)
-        return table + (html_table(("finding", ""), self.findings) if self.findings else "")
+        found = html_table(("finding", ""), self.findings) if self.findings else ""
+        return self.waterfall._repr_html_() + found
 
     def plot(self) -> "Figure":
         """The waterfall, from top to bottom."""
-        made = self.built
-        taken = {name: -n for name, n in self.steps()[1 : -len(made.splits) or None]}
-        return waterfall_figure(made.n_signals, taken, unit="signals", title=f"From signals to {self.id}")
+        return self.waterfall.plot()
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw build --json`."""

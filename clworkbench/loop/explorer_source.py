@@ -6,6 +6,7 @@ from typing import Literal, cast
 
 import polars as pl
 
+from clworkbench.display.explorer.scatter import Points
 from clworkbench.display.explorer.still import Picture
 from clworkbench.errors import ClwError, ExpressionError, LabelError
 from clworkbench.loop.ask import Pushed, push
@@ -29,6 +30,9 @@ TEXTS = ("text", "answer")
 
 MOST_MARKED = 1_000
 """Signals that are marked at once: a browser and a line of code hold so many."""
+
+MOST_POINTS = 200_000
+"""Points that are drawn: a lasso around them still answers at once, and 6 MB go to the browser."""
 
 WAIT_S = 0.2
 """For how long a browser that asks for the map is kept waiting before it is told how far that is."""
@@ -96,6 +100,11 @@ class WorkspaceSource:
             return {"progress": list(mapped.progress)}
         grid, made = self.explored.grid(Filters.of(filters)), mapped.plane()
         return _grid_as_json(grid) | {"kept": made.kept, "model": made.model, "left_out": made.left_out}
+
+    def points(self, filters: Mapping[str, object]) -> Points:
+        """Where what the filters leave lies on the map, at most 200,000 of them, evenly drawn; waits for the map."""
+        placed = self.explored.points(Filters.of(filters))
+        return Points(placed.gather_every(max(1, -(-placed.height // MOST_POINTS))), placed.height)
 
     def prepare(self) -> None:
         """Makes ready for a text to be looked for."""

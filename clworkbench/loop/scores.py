@@ -89,14 +89,14 @@ def import_scores(
     on = _suite(workspace, suite or found.suite, path)
     if found.rows.is_empty():
         raise EvidenceError(f"scores {path}: none of {found.left_out.height} records is a score. Try another --format.")
-    asked: dict[str, object] = {"imported": {"format": form, "sha256": sha256_file(path)}}
+    asked: dict[str, object] = {"imported": {"sha256": sha256_file(path)}}
     key = stable_id("eval", name, SUITE + on, asked)
     artefact = f"eval:{on}-{key[:10]}"
     rows = found.rows.with_columns(model=pl.lit(name), suite=pl.lit(on))
     with workspace.lease(artefact, "scores import", wait_s=600):
         known = workspace.catalog.is_committed(key)
         if not known:
-            clean = door(workspace).clear(rows, ("output",))
+            clean = door(workspace).clear(rows, ("output", "error"))
             sha256 = gates_sha256(workspace, hashed_with(workspace, [SUITE + on]), beside=rows)
             detail = {"model": name, "suite": SUITE + on, "gates_sha256": sha256, "file": path.name}
             workspace.write_batch(key, "eval", {"scores": clean}, detail=detail)
@@ -111,7 +111,8 @@ def import_scores(
 def _model(workspace: Workspace, name: str | None, path: Path) -> str:
     if not name:
         raise EvidenceError(f"scores {path}: it does not say which model was scored. Name it: --model NAME.")
-    return resolve(workspace, name).name if name.startswith(("run:", "release:")) else name
+    ours = name.startswith(("run:", "release:")) or workspace.catalog.artefact(f"run:{name}") is not None
+    return resolve(workspace, name).name if ours else name
 
 
 def _suite(workspace: Workspace, name: str | None, path: Path) -> str:

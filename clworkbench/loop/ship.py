@@ -1,11 +1,13 @@
 """Gate, release, roll back: a challenger ships on evidence, and the way back is one command."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import polars as pl
 
 from clworkbench.display.progress import Advance, silent
+from clworkbench.display.text import short
 from clworkbench.errors import ArtefactError, EvidenceError
 from clworkbench.loop.convert import training_sets_of
 from clworkbench.loop.model import Evaluation, champion, resolve
@@ -69,9 +71,10 @@ def drill(
         suite: as `gate` has it.
         advance: progress, in examples.
     """
-    check(workspace)
     name = known_as(workspace, model or champion(workspace))
     frozen = measured_on(workspace, [name], suite)
+    if any(workspace.catalog.artefact(each) for each in frozen):
+        check(workspace)
     scores = pl.concat([scored(workspace, name, each, advance).scores for each in frozen])
     return plant_and_judge(scores, gates(workspace, frozen), target=workspace.settings.gates.target)
 
@@ -94,11 +97,12 @@ def gate(
         suite: one suite only; those of `[evals]` when None, or all on which both have imported scores.
         advance: progress, in examples.
     """
-    check(workspace)
     names = [known_as(workspace, name) for name in (challenger, against or champion(workspace))]
     if names[0] == names[1]:
         raise EvidenceError(f"{names[0]}: cannot be held against itself. Name another challenger, or --against.")
     frozen = measured_on(workspace, names, suite)
+    if any(workspace.catalog.artefact(each) for each in frozen):
+        check(workspace)
     if learned := _learned(workspace, names[0], frozen):
         raise EvidenceError(
             f"{names[0]}: was trained on {learned} rows that stand in {', '.join(frozen)}; its scores say nothing.\n"
@@ -108,7 +112,8 @@ def gate(
     challenger_scores, champion_scores = (pl.concat([e.scores for e in side]) for side in evals)
     rules, sha256 = gates(workspace, frozen), gates_sha256(workspace, hashed_with(workspace, frozen))
     target = workspace.settings.gates.target
-    findings = [*_edited(evals[0], sha256), *_champion_learned(workspace, names[1], frozen)]
+    brought = [found for side in evals for each in side for found in _imported(workspace, each.manifest)]
+    findings = [*_edited(evals[0], sha256), *_champion_learned(workspace, names[1], frozen), *brought]
     report = judge(champion_scores, challenger_scores, rules, target=target).with_findings(findings)
     ids = [str(e.manifest["id"]) for side in evals for e in side]
     artefact = f"gate:{stable_id('gate', names, ids, sha256)[:12]}"
@@ -146,6 +151,17 @@ def _edited(evals: list[Evaluation], sha256: str) -> list[tuple[str, str]]:
         for e in evals
         if e.manifest["gates_sha256"] != sha256
     ]
+
+
+def _imported(workspace: Workspace, manifest: Mapping[str, object]) -> list[tuple[str, str]]:
+    """A finding where these scores were brought in: nobody here has seen the answers graded."""
+    asked = manifest["asked"]
+    brought = asked.get("imported") if isinstance(asked, Mapping) else None
+    if brought is None:
+        return []
+    file = workspace.catalog.batches(batch_id=str(manifest["batch_id"]))[0].detail["file"]
+    what = f"{manifest['model']} on {manifest['suite']}: scores were not measured here"
+    return [("imported", f"{what}, but brought in from {short(str(file), 80)} (SHA-256 {brought['sha256'][:12]})")]
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -77,6 +77,26 @@ class Training:
         return found
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """A run that is trained again, on another base.
+
+    Attributes:
+        run: its id, which the new run's manifest names.
+        asked: its settings, in the place of `[training]`'s.
+        compatibility: the report on the new base, for the manifest.
+    """
+
+    run: str
+    asked: Mapping[str, object]
+    compatibility: Mapping[str, object]
+
+    def settled(self, settings: "RunSettings", learning_rate: float | None) -> "RunSettings":
+        """The run's settings on this machine, but for another learning rate."""
+        own = {field.name: self.asked[field.name] for field in fields(settings) if field.name in self.asked}
+        return replace(settings, **own | ({} if learning_rate is None else {"learning_rate": learning_rate}))  # type: ignore[arg-type]
+
+
 def _first_to_last(values: Sequence[float | None]) -> str:
     there = [value for value in values if value is not None]
     return f"{there[0]:.3f} to {there[-1]:.3f}" if there else "not measured"
@@ -92,6 +112,7 @@ def train(
     steps: int | None = None,
     learning_rate: float | None = None,
     seed: int | None = None,
+    replays: Replayed | None = None,
     advance: Advance = silent,
 ) -> Training:
     """Trains a model; the same inputs are the same run, and a killed one goes on.
@@ -107,6 +128,7 @@ def train(
         steps: optimiser steps; this and the next two are `[training]`'s when None.
         learning_rate: the peak of the schedule.
         seed: of data order and initial weights.
+        replays: a run whose settings are taken in the place of `[training]`'s.
         advance: progress, in steps.
 
     Raises:
@@ -123,6 +145,7 @@ def train(
     start = _start(workspace, chosen, base, parent)
     folder = weights(start.base)
     settings = _settings(workspace, chosen, steps, learning_rate, seed)
+    settings = replays.settled(settings, learning_rate) if replays else settings
     config: dict[str, object] = {
         "method": chosen,
         "base": start.base,
@@ -132,7 +155,7 @@ def train(
     }
     name = str(data["id"]).removeprefix("training_set:").partition("@")[0]
     run = f"run:{name}-{stable_id(data['id'], config)[:10]}"
-    asked = _Asked(run, str(data["id"]), chosen, start, folder, settings, config)
+    asked = _Asked(run, str(data["id"]), chosen, start, folder, settings, config, replays)
     began = time.monotonic()
     if not is_first_process():
         return Training(_beside(workspace, asked), time.monotonic() - began)
@@ -165,6 +188,7 @@ class _Asked:
     base: Path
     settings: "RunSettings"
     config: dict[str, object]
+    replays: Replayed | None = None
 
 
 def _method(data: Mapping[str, object], method: "Method | None") -> "Method":
@@ -233,7 +257,15 @@ def _settings(
         checkpoint_every=chosen.checkpoint_every,
         report_to=chosen.report_to,
     )
-    shared = runs.RunSettings(
+    kinds: dict[Method, type[RunSettings]] = {
+        "sft": runs.SftSettings,
+        "dpo": runs.DpoSettings,
+        "kto": runs.KtoSettings,
+        "reward": runs.RewardSettings,
+        "grpo": runs.GrpoSettings,
+    }
+    own: dict[str, Any] = settings_dict(getattr(chosen, method)) if hasattr(chosen, method) else {}
+    return kinds[method](
         steps=chosen.steps if steps is None else steps,
         batch_size=chosen.batch_size,
         learning_rate=chosen.learning_rate if learning_rate is None else learning_rate,
@@ -241,16 +273,8 @@ def _settings(
         max_tokens=chosen.max_tokens,
         seed=chosen.seed if seed is None else seed,
         machine=machine,
+        **own,
     )
-    of_method: dict[str, tuple[type[runs.RunSettings], dict[str, object]]] = {
-        "sft": (runs.SftSettings, {}),
-        "dpo": (runs.DpoSettings, settings_dict(chosen.dpo)),
-        "kto": (runs.KtoSettings, settings_dict(chosen.kto)),
-        "reward": (runs.RewardSettings, {}),
-        "grpo": (runs.GrpoSettings, settings_dict(chosen.grpo)),
-    }
-    kind, own = of_method[method]
-    return kind(**{field.name: getattr(shared, field.name) for field in fields(shared)}, **own)
 
 
 def _run(workspace: Workspace, asked: _Asked, advance: Advance, on_checkpoint: Callable[[], None]) -> dict[str, object]:
@@ -276,6 +300,9 @@ def _run(workspace: Workspace, asked: _Asked, advance: Advance, on_checkpoint: C
     if asked.method == "reward":
         about["held_out"] = _held_out(workspace, asked, result)
     parents = [asked.training_set, *([asked.start.parent] if asked.start.parent else [])]
+    if asked.replays:
+        about |= {"replays": asked.replays.run, "compatibility": dict(asked.replays.compatibility)}
+        parents.append(asked.replays.run)
     return workspace.seal_run(asked.run, parents=parents, config=asked.config, about=about)
 
 

@@ -10,6 +10,7 @@ from clworkbench.errors import EvidenceError
 from clworkbench.loop.ship import kept_report
 from clworkbench.releases.card import Card
 from clworkbench.releases.report import GateReport
+from clworkbench.training_sets.descent import Turned
 from clworkbench.training_sets.waterfall import Waterfall
 from clworkbench.workspace import Workspace
 
@@ -110,7 +111,9 @@ def waterfall(workspace: Workspace, training_set: str) -> Waterfall:
     assert isinstance(splits, Mapping)
     counts = (int(str(manifest[name])) for name in ("signals", "n_new"))
     signals, n_new = counts
-    return Waterfall(str(manifest["id"]), signals, dropped, splits, n_new)
+    pairs = manifest.get("turned")
+    turned = Turned(**pairs) if isinstance(pairs, dict) else None
+    return Waterfall(str(manifest["id"]), signals, dropped, splits, n_new, turned)
 
 
 def _card(workspace: Workspace, release: str) -> Card:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from clworkbench.errors import EvidenceError, ModelError
-from clworkbench.models.chat import dialogue_tokens, prompt_tokens, unrendered
+from clworkbench.models.chat import Message, dialogue_tokens, prompt_tokens, unrendered
 from clworkbench.runs.settings import KINDS, Method
 from clworkbench.schemas import TRAINING_ROWS
 
@@ -103,8 +103,8 @@ def _refuse_unrendered(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase")
 
 def split_at_answer(
     tokenizer: "PreTrainedTokenizerBase",
-    prompt: Sequence[dict[str, object]],
-    answers: Sequence[object],
+    prompt: Sequence[Message],
+    answers: Sequence[Sequence[Message]],
     tools: str | None,
 ) -> tuple[list[int], list[list[int]]]:
     """The tokens of a prompt, and those of each answer to it, rendered with the base's own chat template.

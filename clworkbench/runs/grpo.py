@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from clworkbench.errors import EvidenceError
@@ -53,7 +54,7 @@ def train_grpo(
         settings: what may be decided.
         parent_adapter: an adapter to go on from, of the same base and rank.
         on_step: called after each step with (step, steps, loss).
-        on_checkpoint: called after each whole checkpoint but the last; what it raises ends this call, and the next one
+        on_checkpoint: called after each whole checkpoint; what it raises ends this call, and the next one
             goes on from there.
 
     Raises:
@@ -82,8 +83,9 @@ def train_grpo(
                 max_completion_length=settings.max_new_tokens,
                 temperature=settings.temperature,
                 beta=settings.beta,
+                shuffle_dataset=False,
             ),
-            train_dataset=dataset(learned.scaled()),
+            train_dataset=dataset(in_turn(learned.scaled(), settings)),
             processing_class=begun.tokenizer,
             peft_config=lora(model, settings),
         )
@@ -91,6 +93,17 @@ def train_grpo(
         return trl
 
     return to_the_end(job, trainer, on_step, on_checkpoint)
+
+
+def in_turn(rows: pl.DataFrame, settings: GrpoSettings) -> pl.DataFrame:
+    """As many prompts as all steps take, in an order of its own for each pass.
+
+    TRL 1.16 shuffles anew for each pass from a state that no checkpoint keeps: a killed run would go on with others.
+    """
+    wanted = settings.steps * settings.batch_size // settings.generations
+    shuffle = np.random.default_rng(settings.seed).permutation
+    passes = [shuffle(rows.height) for _ in range(-(-wanted // rows.height))]
+    return rows[np.concatenate(passes)[:wanted]]
 
 
 def verified(

@@ -39,6 +39,13 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no t
         """Start the clock."""
         self.started = time.monotonic()
 
+    def on_step_end(
+        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_more: object
+    ) -> None:
+        """Keep no checkpoint of the last step: transformers would take one step more from there."""
+        if state.global_step >= state.max_steps:
+            control.should_save = False
+
     def on_log(
         self,
         _args: TrainingArguments,
@@ -60,12 +67,12 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no t
             self.on_step(state.global_step, state.max_steps, logs["loss"])
 
     def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_more: object) -> None:
-        """Mark the checkpoint that was just written; after the last one there is nothing left to stop."""
+        """Mark the checkpoint that was just written."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         # Each process writes its own random state into it.
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             mark_complete(folder, self.run, state.global_step, self.seconds)
         PartialState().wait_for_everyone()
-        if self.on_checkpoint is not None and state.global_step < state.max_steps:
+        if self.on_checkpoint is not None:
             self.on_checkpoint()

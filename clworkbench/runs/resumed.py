@@ -91,7 +91,7 @@ def to_the_end(
         job: what is to be done.
         trainer: TRL's trainer for the model, with checkpoints in the folder.
         on_step: called after each step with (step, steps, loss).
-        on_checkpoint: called after each whole checkpoint but the last; what it raises ends this call, and the next one
+        on_checkpoint: called after each whole checkpoint; what it raises ends this call, and the next one
             goes on from there.
 
     Raises:

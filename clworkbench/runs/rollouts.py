@@ -13,6 +13,9 @@ from trl import GRPOTrainer
 from clworkbench.errors import ModelError
 from clworkbench.runs.trainers import Batch, Discreet
 
+SEEDS_A_STEP = 10_007
+"""More than there are processes, so that no two of them sample alike."""
+
 
 class PromptTrainer(Discreet, GRPOTrainer):  # type: ignore[misc] # TRL ships no types that mypy reads
     """GRPOTrainer on prompts that are rendered already: each is its tokens, as a JSON list."""
@@ -21,6 +24,8 @@ class PromptTrainer(Discreet, GRPOTrainer):  # type: ignore[misc] # TRL ships no
         return [json.loads(prompt) for prompt in prompts], None, {}
 
     def _generate_and_score_completions(self, inputs: Sequence[Mapping[str, object]]) -> Batch:
+        # What is sampled depends on the step alone, so that a run which goes on after a kill samples the same.
+        torch.manual_seed(self.args.seed + SEEDS_A_STEP * self.state.global_step + self.accelerator.process_index)
         batch: Batch = super()._generate_and_score_completions(inputs)
         if "weight" in inputs[0]:
             advantages = batch["advantages"]

@@ -40,7 +40,7 @@ def train_sft(
         settings: what may be decided.
         parent_adapter: an adapter to go on from (warm start), of the same base and rank.
         on_step: called after each step with (step, steps, loss).
-        on_checkpoint: called after each whole checkpoint but the last; what it raises ends this call, and the next one
+        on_checkpoint: called after each whole checkpoint; what it raises ends this call, and the next one
             goes on from there.
 
     Raises:

@@ -49,10 +49,10 @@ def _score(said: str | None, wanted: str | None, *, arguments: bool = True) -> f
         made, expected = [(name, {}) for name, _ in made], [(name, {}) for name, _ in expected]
     left = list(made)
     for name, given in expected:
-        found = next((call for call in left if call[0] == name and same_json(call[1], given)), None)
+        found = next((at for at, call in enumerate(left) if call[0] == name and same_json(call[1], given)), None)
         if found is None:
             return 0.0
-        left.remove(found)
+        del left[found]
     return float(not left)
 
 

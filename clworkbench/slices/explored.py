@@ -147,6 +147,21 @@ class Explored:
         """
         return self.mapped.grid(self.holds(replace(filters, area=())), self.signals["outcome"])
 
+    def points(self, filters: Filters) -> pl.DataFrame:
+        """The signals that the filters leave and that have a place on the map; waits for the map.
+
+        Returns:
+            `interaction_id`, `x`, `y`, and `outcome` (good, bad, pending), in the signals' order.
+
+        Raises:
+            ClwError: as `grid`.
+        """
+        made = self.mapped.plane()
+        held = self.holds(filters) & made.x.is_not_null()
+        state = pl.when("outcome").then(pl.lit("good")).when(~pl.col("outcome")).then(pl.lit("bad"))
+        every = self.signals.select("interaction_id", made.x, made.y, outcome=state.otherwise(pl.lit("pending")))
+        return every.filter(held)
+
     def found(self, filters: Filters) -> pl.DataFrame:
         """The signals that meet the filters, in their order."""
         return self.signals.filter(self.holds(filters)).select(self._own)

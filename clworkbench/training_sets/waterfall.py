@@ -8,9 +8,20 @@ import polars as pl
 
 from clworkbench.display.figures import waterfall_figure
 from clworkbench.display.html import html_table
+from clworkbench.training_sets.descent import Turned
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+
+def taken(dropped: Mapping[str, int], turned: Turned | None) -> dict[str, int]:
+    """What each step took away, in order, less those that took nothing; where it made more, it is below 0."""
+    steps: dict[str, int] = {}
+    for reason, n in dropped.items():
+        steps |= {reason: n} if n else {}
+        if reason == "no_pair" and turned is not None and turned.rows:
+            steps[f"pairs, made of {turned.signals:,} answers"] = turned.signals - turned.rows
+    return steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +34,7 @@ class Waterfall:
         dropped: how many each rule took away, in order.
         splits: the rows that are left, by split.
         n_new: of the training split, those that the champion had not learned.
+        turned: how signals turned into pairs on the way; None where each makes one row.
     """
 
     id: str
@@ -30,6 +42,7 @@ class Waterfall:
     dropped: Mapping[str, int]
     splits: Mapping[str, int]
     n_new: int
+    turned: Turned | None = None
 
     @property
     def rows(self) -> int:
@@ -38,10 +51,10 @@ class Waterfall:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """One row for each step: `step`, `n` (taken away; at the ends, there), `left` (after it)."""
-        taken = {reason: n for reason, n in self.dropped.items() if n}
-        steps = [("signals", self.signals), *taken.items(), ("rows", self.rows)]
-        left = [self.signals - sum(list(taken.values())[:i]) for i in range(len(taken) + 1)]
+        """One row for each step: `step`, `n` (taken away, or made: below 0; at the ends, there), `left` (after it)."""
+        lost = taken(self.dropped, self.turned)
+        steps = [("signals", self.signals), *lost.items(), ("rows", self.rows)]
+        left = [self.signals - sum(list(lost.values())[:i]) for i in range(len(lost) + 1)]
         schema = {"step": pl.String, "n": pl.Int64}
         return pl.DataFrame(steps, schema=schema, orient="row").with_columns(left=pl.Series([*left, self.rows]))
 
@@ -56,4 +69,5 @@ class Waterfall:
 
     def plot(self) -> "Figure":
         """The waterfall, from top to bottom."""
-        return waterfall_figure(self.signals, self.dropped, unit="signals", title=f"From signals to {self.id}")
+        lost = taken(self.dropped, self.turned)
+        return waterfall_figure(self.signals, lost, unit="signals", title=f"From signals to {self.id}")

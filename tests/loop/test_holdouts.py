@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import clworkbench as clw
+from clworkbench.audit.checks import audit
 from clworkbench.errors import ArtefactError, EvidenceError, SettingsError
 from clworkbench.settings import parse_settings
 from clworkbench.training_sets import planted as planting
@@ -17,7 +18,7 @@ SETTINGS = """\
 format = 1
 [policy]
 redaction = "off"
-leaving = "off"
+leaving = "patterns"
 [sources.app]
 format = "openai"
 [outcomes]
@@ -63,7 +64,7 @@ def test_the_newest_days_and_conversations_that_reach_into_them_are_held_out(des
     ahead = {row["at"].day - START.day for row in made.frame.iter_rows(named=True) if row["split"] == "forward"}
     assert ahead == {12, 14, 15, 16, 17, 18, 19}
     assert made.built.splits["forward"] == 7
-    assert clw.audit(workspace, "main").ok, clw.audit(workspace, "main").lines()
+    assert audit(workspace, "main").ok, audit(workspace, "main").lines()
     assert clw.build(workspace, "main").id == made.id
 
 

@@ -164,7 +164,7 @@ def test_the_kinds_that_the_command_line_offers_are_those_of_the_schema():
 def test_the_command_says_what_became_of_the_signals_and_answers_in_fixed_keys(filled):
     options = ["pairs", "--kind", "preference", "--workspace", str(filled.folder)]
     shown = CliRunner().invoke(build_verb, options, standalone_mode=False)
-    assert "20 answers make 20 pairs" in shown.stdout
+    assert "pairs, made of 20 answers" in shown.stdout
     assert "the chosen answer is the longer one in" in shown.stdout
     told = json.loads(CliRunner().invoke(build_verb, [*options, "--json"], standalone_mode=False).stdout)
     assert {"id", "kind", "rows", "splits", "dropped", "sha256"} <= told.keys()
@@ -176,7 +176,7 @@ def test_the_command_says_what_became_of_the_signals_and_answers_in_fixed_keys(f
 
 def test_the_cell_of_a_build_shows_the_waterfall_and_what_should_be_known(filled):
     made = build(filled, kind="reward")
-    assert "20 answers make 20 pairs" in made._repr_html_()
+    assert "pairs, made of 20 answers" in made._repr_html_()
     assert "the chosen answer is the longer one" in made._repr_html_()
     (drawn,) = made.plot().data
     assert drawn.y[0] == "signals"

@@ -82,7 +82,7 @@ def test_how_long_the_won_and_the_lost_runs_are_is_told_rightly(tau):
     assert bias["longer_low"] < bias["longer"] < bias["longer_high"]
 
 
-@pytest.mark.parametrize("kind", ["preference", "reward", "unpaired"])
+@pytest.mark.parametrize("kind", ["preference", "reward"])
 def test_a_set_of_real_runs_holds_its_audit(tau, kind):
     workspace, _ = tau
     made = build(workspace, kind=kind)

@@ -130,7 +130,7 @@ def test_a_chain_of_methods_keeps_its_lineage(workspace: Workspace, tiny_base: P
         with_settings(workspace, tiny_base)
     assert third.manifest["settings"]["max_new_tokens"] == 16  # type: ignore[index]
     assert second.manifest["losses"][0] == pytest.approx(math.log(2), abs=1e-5)  # type: ignore[index]
-    above = set(trace(workspace, third.id).up["id"])
+    above = set(trace(workspace, third.id).down["id"])
     assert {first.id, second.id} <= above
     assert {each.partition("@")[0] for each in above if each.startswith("training_set:")} == {
         "training_set:sft",

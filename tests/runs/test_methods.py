@@ -14,7 +14,7 @@ from clworkbench.files import sha256_file
 from clworkbench.models.load import load_reward, rewards
 from clworkbench.models.names import ModelSpec
 from clworkbench.runs.dpo import train_dpo
-from clworkbench.runs.grpo import train_grpo, verified
+from clworkbench.runs.grpo import in_turn, train_grpo, verified
 from clworkbench.runs.kto import balance, train_kto
 from clworkbench.runs.resumed import told_when_out_of_memory
 from clworkbench.runs.reward import held_out_accuracy, train_reward
@@ -202,6 +202,26 @@ def test_grpo_raises_the_verified_rate_of_a_supervised_start(answering: RunResul
     run = train_grpo(prompts(), tiny_base, tmp_path / "one", settings, parent_adapter=answering.adapter)
     verified_rate = run.losses["reward"]
     assert verified_rate[-8:].mean() > verified_rate[:4].mean()
+
+
+def test_grpo_samples_the_same_again_also_after_an_interruption(answering: RunResult, tiny_base: Path, tmp_path: Path):
+    own = {"batch_size": 16, "learning_rate": 2e-3}
+    settings = GrpoSettings(**(QUICK | own), generations=4, max_new_tokens=16)
+    undisturbed = train_grpo(prompts(), tiny_base, tmp_path / "one", settings, parent_adapter=answering.adapter)
+    with pytest.raises(KeyboardInterrupt):
+        train_grpo(
+            prompts(), tiny_base, tmp_path / "two", settings, parent_adapter=answering.adapter, on_step=stop_at(5)
+        )
+    again = train_grpo(prompts(), tiny_base, tmp_path / "two", settings, parent_adapter=answering.adapter)
+    assert again.adapter_sha256 == undisturbed.adapter_sha256
+    assert again.losses.equals(undisturbed.losses)
+
+
+def test_grpo_takes_every_prompt_once_a_pass():
+    rows = pl.DataFrame({"prompt": ["a", "b", "c"]})
+    taken = in_turn(rows, GrpoSettings(steps=3, batch_size=8, generations=4))["prompt"].to_list()
+    assert len(taken) == 6
+    assert sorted(taken[:3]) == sorted(taken[3:]) == ["a", "b", "c"]
 
 
 def test_grpo_on_a_raw_base_is_stopped_with_advice_and_leaves_nothing(tiny_base: Path, tmp_path: Path):

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import anywidget
 import polars as pl
 import traitlets
 
+from clworkbench.display.explorer.scatter import Points, drawn
 from clworkbench.display.explorer.still import Code, Picture, still
 from clworkbench.errors import ClwError
 
@@ -35,6 +36,9 @@ class Source(Protocol):
 
     def grid(self, filters: State) -> dict[str, object]:
         """The map of what the filters leave, or how far it is, as JSON."""
+
+    def points(self, filters: State) -> Points:
+        """Where what the filters leave lies on the map; waits for the map."""
 
     def prepare(self) -> None:
         """Makes ready for a text to be looked for."""
@@ -94,6 +98,7 @@ class Explorer(anywidget.AnyWidget):
         offers = {**source.offers(), "still": self._still_class, "first": first}
         super().__init__(offers=offers, filters=dict(filters or {}), group_by=group_by)
         self._shown: _Handle | None = None
+        self._scatter: Lasso | None = None
         self.on_msg(self._asked)
         self.observe(self._moved, ["filters", "group_by", "selected_ids"])
 
@@ -134,6 +139,30 @@ class Explorer(anywidget.AnyWidget):
             ClwError: none is marked, or the annotators' server cannot be used.
         """
         return self._source.push(name, self.selected, dry_run=dry_run)
+
+    def scatter(self) -> anywidget.AnyWidget:
+        """The map as points, one for each signal that the filters find just now; what its lasso holds is marked here.
+
+        jupyter-scatter draws it. Of more than 200,000 signals it draws one in two, three, …, as its axis says. A
+        lasso around more signals than can be marked marks none, as its axis says, too. It is linked to this explorer
+        until the next one is drawn.
+
+        Raises:
+            NotebookError: jupyter-scatter is not installed.
+            ClwError: too little was said for a map.
+        """
+        if self._scatter is not None:
+            self._scatter.end()
+        self._scatter = Lasso(self, self._source.points(self.filters))
+        return in_front_end(self._scatter.chart)
+
+    def lassoed(self, ids: Sequence[str]) -> str:
+        """Marks those of the signals that the filters find, or says in words why it marks none."""
+        found, most = self._source.among(ids, self.filters), self.offers["most_marked"]
+        if len(found) > most:
+            return f"{len(found):,} signals are too many to mark, at most {most:,}: draw a smaller area"
+        self.selected_ids = found
+        return f"{len(found):,} marked"
 
     def __repr__(self) -> str:
         return f"Explorer({self._source.picture(self.filters, self.selected, '').said})"
@@ -210,15 +239,45 @@ class _Handle(Protocol):
     def update(self, shown: object) -> None: ...
 
 
-def in_front_end(explorer: Explorer) -> Explorer:
-    """The explorer as the front end at hand takes it: in marimo it is wrapped, and looks the same from outside."""
+class Lasso:
+    """Points whose lasso marks signals in an explorer, and which show what is marked there."""
+
+    def __init__(self, explorer: Explorer, points: Points) -> None:
+        self.explorer, self.points, self.chart = explorer, points, drawn(points)
+        self._show()
+        self.chart.observe(self._drawn, ["selection"])
+        explorer.observe(self._show, ["selected_ids"])
+
+    def end(self) -> None:
+        """Neither listens to the other any more."""
+        self.chart.unobserve(self._drawn, ["selection"])
+        self.explorer.unobserve(self._show, ["selected_ids"])
+
+    def _drawn(self, change: Mapping[str, Sequence[int] | None]) -> None:
+        lassoed = change["new"]
+        ids = self.points.ids([] if lassoed is None else lassoed)
+        if ids != self._marked():
+            self.chart.axes_labels = [f"{self.points.said}; {self.explorer.lassoed(ids)}", ""]
+
+    def _show(self, _change: object = None) -> None:
+        self.chart.selection = self.points.places(self.explorer.selected)
+
+    def _marked(self) -> list[str]:
+        return self.points.ids(self.points.places(self.explorer.selected).tolist())
+
+
+Widget = TypeVar("Widget", bound=anywidget.AnyWidget)
+
+
+def in_front_end(widget: Widget) -> Widget:
+    """The widget as the front end at hand takes it: in marimo it is wrapped, and looks the same from outside."""
     import sys
 
     if "marimo" not in sys.modules:
-        return explorer
+        return widget
     import marimo
 
     if not marimo.running_in_notebook():
-        return explorer
-    wrapped: Explorer = marimo.ui.anywidget(explorer)  # type: ignore[assignment]
+        return widget
+    wrapped: Widget = marimo.ui.anywidget(widget)  # type: ignore[assignment]
     return wrapped

@@ -14,7 +14,13 @@ from clworkbench.evals.harnesses.rows import HarnessScores, gathered, number, te
 
 NAMED = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d{2}-\d{2}T[\d.:-]+")
 
-NO_METRICS = {"doc_id", "filter", "doc_hash", "prompt_hash", "target_hash"}
+NO_METRICS = {
+    "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "doc_hash", "prompt_hash",
+    "target_hash", "metrics",
+}  # fmt: skip
+
+
+NO_NUMBER = "no metric that is a number"
 
 
 def is_lm_eval(record: object) -> bool:
@@ -30,7 +36,7 @@ def read(lines: Iterable[tuple[str, object]], path: Path) -> HarnessScores:
         path: the file; its name tells the task.
 
     Raises:
-        SourceError: no line is a sample.
+        SourceError: no line is a sample, or none has a metric that is a number.
     """
     rows: list[dict[str, object]] = []
     left_out: list[tuple[str, str]] = []
@@ -41,9 +47,14 @@ def read(lines: Iterable[tuple[str, object]], path: Path) -> HarnessScores:
         found = list(_rows(record))
         rows += found
         if not found:
-            left_out.append((place, "no metric that is a number"))
+            left_out.append((place, NO_NUMBER))
+    if not rows and any(reason == NO_NUMBER for _, reason in left_out):
+        raise SourceError(
+            f"scores {path}: no sample has a metric that is a number, as where a metric is one of all samples together "
+            "(perplexity). Score by another metric."
+        )
     if not rows:
-        raise SourceError(f"{path}: no line is a sample of lm-evaluation-harness. Try --format auto.")
+        raise SourceError(f"scores {path}: no line is a sample of lm-evaluation-harness. Try --format auto.")
     task = NAMED.match(path.name)
     return gathered(rows, left_out, suite=task["task"] if task else None)
 

@@ -16,6 +16,9 @@ LEFT_OUT = pl.Schema({"place": pl.String, "reason": pl.String})
 MOST_VALUES = 20
 """A field of examples with more values than these makes no slices: it is an id, a text or a number."""
 
+LONGEST_VALUE = 60
+"""A field with a longer value makes none either: it is a text, and slices name gates, which stand in reports."""
+
 
 class HarnessScores(NamedTuple):
     """What a file of another harness holds.
@@ -60,8 +63,8 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """A count, where it is one that a column of 64 bits holds."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
+    """A count, where it is one that every column of counts holds."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
 
 
 def text(value: object) -> str | None:
@@ -72,19 +75,29 @@ def text(value: object) -> str | None:
 def slices(examples: Mapping[str, Mapping[str, object]]) -> dict[str, list[str]]:
     """The slices of examples by their ids, from the fields that sort them: `field=value`, or `field` where it is true.
 
-    A field sorts examples where its values are texts, truth values or whole numbers, some examples share one, and
-    there are not more than `MOST_VALUES`.
+    A field sorts examples where its values are words of at most `LONGEST_VALUE` characters, truth values or whole
+    numbers, some examples share one, and there are not more than `MOST_VALUES`.
     """
     known: dict[str, set[str]] = {}
     for fields in examples.values():
         for field, value in fields.items():
-            known.setdefault(field, set()).add(repr(value) if isinstance(value, str | bool | int) else "")
+            known.setdefault(field, set()).add(repr(value) if _is_short(value) else "")
     most = min(MOST_VALUES, max(1, len(examples) - 1))
     sorting = {field for field, values in known.items() if "" not in values and len(values) <= most}
     return {
-        example: [_slice(field, value) for field, value in sorted(fields.items()) if field in sorting and value]
+        example: [_slice(field, value) for field, value in sorted(fields.items()) if field in sorting and _is_in(value)]
         for example, fields in examples.items()
     }
+
+
+def _is_short(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_VALUE and value.isprintable()
+    return isinstance(value, bool | int)
+
+
+def _is_in(value: object) -> bool:
+    return value is not False and value != ""
 
 
 def _slice(field: str, value: object) -> str:
