@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clworkbench.loop.pick import pick
     from clworkbench.loop.policy import explain_policy
     from clworkbench.loop.repeated import repeated
+    from clworkbench.loop.run_estimate import estimate
     from clworkbench.loop.replay import replay
     from clworkbench.loop.scores import import_scores
     from clworkbench.loop.ship import drill, gate, power, release, rollback
@@ -75,6 +76,7 @@ _HOMES = {
     "build": "loop.convert",
     "dataset": "loop.trainable",
     "token_statistics": "loop.trainable",
+    "estimate": "loop.run_estimate",
     "train": "loop.train",
     "replay": "loop.replay",
     "forgetting": "loop.forgetting",
@@ -117,6 +119,7 @@ __all__ = [
     "draft_mapping",
     "drift",
     "drill",
+    "estimate",
     "estimated",
     "evaluate",
     "explain_policy",

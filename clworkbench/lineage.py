@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from itertools import islice
 
@@ -92,12 +93,12 @@ def trace(workspace: Workspace, wanted: str) -> Lineage:
         label = start.removeprefix("label:")
         holders = _holders(workspace, label, "label_ids")
         return Lineage(start, kind, _about(workspace, label), _walk(workspace, holders, upwards=True))
-    artefacts = _walk(workspace, workspace.catalog.parents(start), upwards=False)
+    artefacts = _walk(workspace, _parents(workspace, start), upwards=False)
     sets = pl.concat([_row(start, 0), artefacts]).filter(pl.col("kind").is_in(ROW_KINDS))
     sets = sets.filter(~pl.col("id").is_in([name for name in sets["id"] if workspace.catalog.heir(name)]))
     signals = _signals_of(workspace, sets)
     down = pl.concat([artefacts, signals, _records(workspace, signals)])
-    up = _walk(workspace, workspace.catalog.children(start), upwards=True)
+    up = _walk(workspace, _children(workspace, start), upwards=True)
     return Lineage(start, kind, down, up, _replaced(workspace, start))
 
 
@@ -145,7 +146,7 @@ def _frame(ids: list[str], kind: str, depth: int, details: list[str | None] | No
 
 def _walk(workspace: Workspace, first: list[str], *, upwards: bool) -> pl.DataFrame:
     """Breadth first over the edges; each id once, at its least depth."""
-    step = workspace.catalog.children if upwards else workspace.catalog.parents
+    step = partial(_children if upwards else _parents, workspace)
     rows, seen, level, depth = [_frame([], "", 0)], set[str](), first, 1
     while level:
         fresh = [node for node in dict.fromkeys(level) if node not in seen]
@@ -155,13 +156,24 @@ def _walk(workspace: Workspace, first: list[str], *, upwards: bool) -> pl.DataFr
     return pl.concat(rows)
 
 
+def _parents(workspace: Workspace, node: str) -> list[str]:
+    """What an artefact was made from, and the run that it replays on another base, of which it holds no weights."""
+    replays = (workspace.catalog.artefact(node) or {}).get("replays") if node.startswith("run:") else None
+    return [*workspace.catalog.parents(node), *([str(replays)] if replays else [])]
+
+
+def _children(workspace: Workspace, node: str) -> list[str]:
+    """What was made from an artefact, and the runs that replay it on other bases."""
+    runs = workspace.catalog.artefacts("run") if node.startswith("run:") else []
+    return [*workspace.catalog.children(node), *(str(each["id"]) for each in runs if each.get("replays") == node)]
+
+
 def _says(workspace: Workspace, node: str) -> str | None:
     if gone := _replaced(workspace, node):
         return gone
     manifest = workspace.catalog.artefact(node) or {}
-    parts = [
-        f"{key} {manifest[key]}" for key in ("decision", "base", "examples", "signals", "steps") if key in manifest
-    ]
+    told = ("decision", "base", "replays", "examples", "signals", "steps")
+    parts = [f"{key} {manifest[key]}" for key in told if key in manifest]
     return ", ".join(parts) or None
 
 

@@ -13,7 +13,7 @@ from clworkbench.settings import parse_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SLOW = ("train.md",)
+SLOW = ("replay.md", "train.md")
 """Pages whose examples train a real model."""
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

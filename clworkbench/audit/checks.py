@@ -58,9 +58,7 @@ def audit(workspace: Workspace, name: str | Path) -> AuditReport:
         found = _replaced(workspace, artefact) or AUDITS[kind](workspace, artefact)
         checks += [each._replace(name=named + each.name) for each in found]
         if kind in RESTS_ON:
-            replays = (workspace.catalog.artefact(artefact) or {}).get("replays")  # another base's weights decide nothing
-            parents = [each for each in workspace.catalog.parents(artefact) if each != replays]
-            todo += [parent for parent in parents if parent.partition(":")[0] in AUDITS]
+            todo += [parent for parent in workspace.catalog.parents(artefact) if parent.partition(":")[0] in AUDITS]
     return AuditReport(start, tuple(checks))
 
 

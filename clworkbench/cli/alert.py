@@ -28,6 +28,10 @@ def alert(
 ) -> None:  # fmt: skip
     """Ask the rules of [alerts] and tell each place what it has not been told; exit status 1 while an alert stands.
 
+    Rules stand in clw.toml, e.g. [alerts.rules.unhappy] with rate = "failure" and above = 0.2; a rule watches a rate,
+    drift, budget, silence, labels or quarantine. Places stand in [alerts] to: stdout, file:PATH.jsonl, or webhook:NAME,
+    whose address is in the environment variable NAME.
+
     The same alert is told again when the quiet period is over, when it got worse by the rule's step, or when it was
     resolved in between. What could not be sent is tried again by the next call.
     """
@@ -45,6 +49,8 @@ def alert(
         for why, missed in groupby(found.failed, key=lambda each: each.why):
             rules = ", ".join(each.rule for each in missed)
             say(f"{why} It is owed word of {rules}; the next call tries again.")
+        for rule in found.frame.filter(state="cannot be asked")["rule"]:
+            say(f"alert: the rule {rule} cannot be asked, so nobody hears of it. See why: `clw alert --dry-run`.")
         if as_json:
             click.echo(json.dumps(found.as_dict(), default=str, ensure_ascii=False))
         else:

@@ -59,10 +59,11 @@ def status(workspace: str, rebuild: bool) -> Answer:
 
 
 @click.command()
+@click.option("--full", is_flag=True, help="Train on all rows, from the base: not on new ones from the champion.")
 @known_at
 @workspace_option
 @answers
-def cycle(workspace: str, as_of: datetime | None, event_time: bool) -> Answer | No:
+def cycle(workspace: str, full: bool, as_of: datetime | None, event_time: bool) -> Answer | No:
     """Run the loop as far as it goes without a person, and say what it waits for.
 
     Ingests the sources of clw.toml, settles outcomes, selects candidates, builds a training set from what the
@@ -73,7 +74,11 @@ def cycle(workspace: str, as_of: datetime | None, event_time: bool) -> Answer | 
     from clworkbench.workspace import Workspace
 
     found = turn(
-        Workspace(workspace), as_of=as_of, event_time=event_time, say=lambda step, line: say(f"{step:<8} {line}")
+        Workspace(workspace),
+        as_of=as_of,
+        event_time=event_time,
+        full=full,
+        say=lambda step, line: say(f"{step:<8} {line}"),
     )
     lines = [f"Waits for {found.waits_for}."] if found.waits_for else [f"Released {found.release}."]
     answer = found.as_dict(), lines

@@ -126,7 +126,7 @@ def compatibility(
         ranks = [int(str(_settings(run)["rank"])) for run in runs]
         checks += _tried(workspace, (before, base), taught, max(ranks) if all(ranks) else 0, advance)
     rates = " and ".join(sorted({str(_settings(run)["learning_rate"]) for run in runs}))
-    checks.append(Check("learning rate", "finding", f"{rates} was chosen for {before}; another base may want another"))
+    checks.append(Check("learning rate", "fits", f"{rates}, chosen for {before}; another base may want another"))
     return _told(before, base, checks, limits)
 
 

@@ -11,8 +11,9 @@ import polars as pl
 from clworkbench.candidates.select import Selection
 from clworkbench.display.html import html_table
 from clworkbench.display.progress import progress_bar
-from clworkbench.errors import BudgetError, EvidenceError
+from clworkbench.errors import BudgetError, EvidenceError, ModelError
 from clworkbench.loop import capture, convert, data, model, rules, ship
+from clworkbench.loop.forgetting import forgetting
 from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.should_train import Asked, learnable_of, learned_already, present_champion
 from clworkbench.loop.train import train
@@ -56,7 +57,14 @@ class Cycle:
         return dict(vars(self))
 
 
-def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bool = False, say: Say = quiet) -> Cycle:
+def cycle(
+    workspace: Workspace,
+    *,
+    as_of: datetime | None = None,
+    event_time: bool = False,
+    full: bool = False,
+    say: Say = quiet,
+) -> Cycle:
     """Runs the loop: ingest, settle, select, label, build, train, evaluate, gate, release.
 
     It stops where a person must decide (labels wanted, gate on hold), where there is too little to learn or where the
@@ -67,6 +75,8 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
         workspace: whose loop.
         as_of: only what was known by then; all when None.
         event_time: goes by the events' dates, not by when they were committed.
+        full: trains on all rows, from the base; else on what the champion has not learned and a share of what it has,
+            from its weights. Whether it is worth it is not asked.
         say: told of each step in a line.
     """
     turn = Cycle()
@@ -90,7 +100,7 @@ def cycle(workspace: Workspace, *, as_of: datetime | None = None, event_time: bo
             if wanted := _labels(workspace, selection, tell):
                 turn.waits_for = wanted
                 return turn
-            _learn(workspace, turn, found, tell, as_of=as_of, event_time=event_time)
+            _learn(workspace, turn, found, tell, as_of=as_of, event_time=event_time, full=full)
         except BudgetError as error:
             turn.waits_for = f"budget: {error}".rstrip(".")
     return turn
@@ -152,11 +162,18 @@ def _unlearned_labels(workspace: Workspace) -> bool:
 
 
 def _learn(
-    workspace: Workspace, turn: Cycle, found: pl.DataFrame, tell: Say, *, as_of: datetime | None, event_time: bool
+    workspace: Workspace,
+    turn: Cycle,
+    found: pl.DataFrame,
+    tell: Say,
+    *,
+    as_of: datetime | None,
+    event_time: bool,
+    full: bool,
 ) -> None:
     """Build; where it is worth it train, evaluate, gate, release."""
     serving = present_champion(workspace)
-    parent = serving.run
+    parent = None if full else serving.run
     try:
         made = convert.build(workspace, as_of=as_of, event_time=event_time, learned_by=parent)
     except EvidenceError as error:
@@ -164,7 +181,8 @@ def _learn(
         return
     turn.training_set = made.id
     tell("build", f"{made.id}: {made.built.frame.height:,} rows, {made.built.n_new:,} new; {_lost(made.built.dropped)}")
-    if learned_already(workspace, made.id, parent) is None:
+    known = learned_already(workspace, made.id, parent)
+    if known is None and not full:
         asked = Asked(workspace, serving, found, learnable_of(made.built), as_of, event_time=event_time)
         advice = asked.short()
         tell("should-train", f"{'yes' if advice.answer else 'no'}: {advice.because}")
@@ -177,7 +195,20 @@ def _learn(
     losses = run.losses
     came_from = parent or run.manifest["base"]
     tell("train", f"{run.id}: {len(losses)} steps from {came_from}, loss {losses[0]:.2f} to {losses[-1]:.2f}")
+    if run.id == serving.run:
+        turn.waits_for = f"new rows: all that is known trains {serving.name}, which serves already"
+        return
+    if serving.run and run.id != known:
+        tell("forgetting", _lost_lessons(workspace, run.id, serving.run))
     _ship(workspace, turn, tell, run.id)
+
+
+def _lost_lessons(workspace: Workspace, run: str, before: str) -> str:
+    """What the new run lost of what the champion had learned; it decides nothing."""
+    try:
+        return forgetting(workspace, run, before).said
+    except (EvidenceError, ModelError) as error:
+        return f"not measured: {error}".partition("\n")[0]
 
 
 def _ship(workspace: Workspace, turn: Cycle, tell: Say, run: str) -> None:

@@ -67,7 +67,7 @@ def explore(
     where: str | None = None,
     group_by: str | None = None,
     model: str = HASHED,
-    as_of: datetime | None = None,
+    as_of: datetime | str | None = None,
     event_time: bool = False,
     texts: bool = False,
 ) -> "Explorer":
@@ -83,7 +83,7 @@ def explore(
         where: begins with an expression over a signal's columns.
         group_by: the column or attribute that bars stand by at first; the first that is offered when None.
         model: lays out the map of what was said, as `similarity.embeddings.embed` takes it.
-        as_of: only what was known by then; all when None.
+        as_of: only what was known by then (also as ISO 8601); all when None.
         event_time: goes by the events' dates, not by when they were committed.
         texts: whether the still picture that stays in a saved notebook shows what was said. The widget does, and
             leaves nothing of it in the notebook.

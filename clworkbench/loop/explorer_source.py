@@ -19,6 +19,7 @@ from clworkbench.slices.filters import Filters
 from clworkbench.slices.mapped import Grid
 from clworkbench.slices.slice import Slice
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.catalog import as_moment
 
 CUT = 200
 """Characters of a text that a row of the table holds."""
@@ -42,10 +43,11 @@ class WorkspaceSource:
     """What an explorer shows of a workspace's signals, read once (`display.explorer.widget.Source`)."""
 
     def __init__(
-        self, workspace: Workspace, *, model: str, as_of: datetime | None, event_time: bool, texts: bool
+        self, workspace: Workspace, *, model: str, as_of: datetime | str | None, event_time: bool, texts: bool
     ) -> None:
         self.workspace = workspace
-        self.as_of, self.event_time, self.texts = as_of, event_time, texts
+        self.as_of = None if as_of is None else as_moment(as_of)
+        self.event_time, self.texts = event_time, texts
         signals = workspace.signals(as_of=as_of, event_time=event_time)
         self.explored = Explored(signals, workspace.settings.slices, model)
         self.done: list[str] = []
@@ -101,6 +103,11 @@ class WorkspaceSource:
         grid, made = self.explored.grid(Filters.of(filters)), mapped.plane()
         return _grid_as_json(grid) | {"kept": made.kept, "model": made.model, "left_out": made.left_out}
 
+    def area(self, filters: Mapping[str, object]) -> str:
+        """In words, what tells the filters' area apart from all else that they find; waits for the map."""
+        said = self.explored.telling(Filters.of(filters))
+        return f"More often here than elsewhere: {said}" if said else "No word tells this area apart."
+
     def points(self, filters: Mapping[str, object]) -> Points:
         """Where what the filters leave lies on the map, at most 200,000 of them, evenly drawn; waits for the map."""
         placed = self.explored.points(Filters.of(filters))
@@ -136,8 +143,7 @@ class WorkspaceSource:
 
     def rows(self, filters: Mapping[str, object], ids: Sequence[str]) -> pl.DataFrame:
         """The marked signals, or all found where none is marked."""
-        found = self.explored.found(Filters.of({} if ids else filters))
-        return found.filter(pl.col("interaction_id").is_in(list(ids))) if ids else found
+        return self.explored.marked(ids) if ids else self.explored.found(Filters.of(filters))
 
     def code(self, filters: Mapping[str, object], ids: Sequence[str]) -> str:
         """Python that gives the same rows, while the workspace knows no more than now, or for good with `as_of`.

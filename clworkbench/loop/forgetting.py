@@ -10,13 +10,14 @@ from clworkbench.display.forgetting_figure import forgetting_figure
 from clworkbench.display.html import html_table
 from clworkbench.display.progress import Advance, silent
 from clworkbench.display.text import table
-from clworkbench.errors import ArtefactError, EvidenceError, ModelError
+from clworkbench.errors import ArtefactError, EvidenceError, ModelError, SettingsError
 from clworkbench.loop.model import evaluate, resolve
 from clworkbench.loop.older import HELD_OUT, LIKELY, held_out_rows, held_out_scores
 from clworkbench.loop.rules import suites
 from clworkbench.models.load import load
 from clworkbench.models.names import ModelSpec
 from clworkbench.releases.gates import Gate, judge
+from clworkbench.schemas import SCORES
 from clworkbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -135,8 +136,11 @@ def forgetting(
     Raises:
         EvidenceError: it has no parent, or nothing older is held out and there is no suite.
         ModelError: one of them answers nothing, or cannot be loaded.
+        SettingsError: a margin that is none.
         BudgetError: what may be spent on evaluation in this month is spent.
     """
+    if not 0 <= margin <= 1:
+        raise SettingsError(f"forgetting: margin = {margin}; it must be a number from 0 to 1, such as 0.05.")
     after = resolve(workspace, run)
     before = _before(workspace, after, against)
     rows = held_out_rows(workspace, before.name, after.name)
@@ -204,8 +208,9 @@ def _on_suite(
     """Both runs' scores on a suite, whose own slices are told apart from those of other suites."""
     name = suite.removeprefix("suite:")
     slices = pl.concat_list(pl.lit([name]), pl.col("slices").list.eval(pl.lit(f"{name}: ") + pl.element()))
+    columns = [each for each in SCORES if each != "batch_id"]
     return [
-        evaluate(workspace, spec.name, suite, advance=advance).scores.with_columns(slices=slices).drop("batch_id")
+        evaluate(workspace, spec.name, suite, advance=advance).scores.with_columns(slices=slices).select(columns)
         for spec in sides
     ]
 

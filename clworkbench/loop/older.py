@@ -1,7 +1,5 @@
 """What a run had learned and never trained on: the held-out rows of its training sets, and a model's scores on them."""
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from clworkbench import expressions
@@ -90,10 +88,9 @@ def held_out_scores(loaded: Loaded, rows: dict[str, pl.DataFrame], max_new_token
         if kind == "prompts":
             score, name = _verified(loaded, held, max_new_tokens), VERIFIED
         elif kind == "preference":
-            better = mean_log_probs(loaded, held, "chosen") > mean_log_probs(loaded, held, "rejected")
-            score, name = better.cast(pl.Float64), PREFERS
+            score, name = prefers(loaded, held).cast(pl.Float64), PREFERS
         else:
-            score, name = mean_log_probs(loaded, held, "completion"), LIKELY
+            score, name = _mean(log_probs(loaded, held, "completion")), LIKELY
         parts.append(held.select("row_id", "group", "slices", score=score, scorer=pl.lit(name)))
     scores = pl.concat(parts).with_columns(group=pl.col("group").fill_null(pl.col("row_id")))
     one = [pl.col("scorer"), pl.col("group"), pl.col("slices").list.join("\n")]
@@ -109,30 +106,40 @@ def held_out_scores(loaded: Loaded, rows: dict[str, pl.DataFrame], max_new_token
     )
 
 
-def mean_log_probs(loaded: Loaded, rows: pl.DataFrame, answer: str) -> pl.Series:
-    """The mean log-probability of a token of the answer (nats), for each row; null where it does not fit the context.
+def prefers(loaded: Loaded, pairs: pl.DataFrame) -> pl.Series:
+    """Whether the chosen answer's mean token is likelier than the rejected one's; null where one exceeds the context.
 
     Args:
         loaded: the model.
-        rows: `prompt`, `tools` and the answer's column.
-        answer: the column's name.
+        pairs: `prompt`, `chosen`, `rejected` and `tools`.
     """
-    return log_probs(loaded, rows, answer).select(pl.col("log_prob") / pl.col("n_tokens"))["log_prob"]
+    chosen = log_probs(loaded, pairs, "chosen", beside="rejected")
+    return _mean(chosen) > _mean(log_probs(loaded, pairs, "rejected", beside="chosen"))
 
 
-def log_probs(loaded: Loaded, rows: pl.DataFrame, answer: str) -> pl.DataFrame:
-    """`log_prob` (nats, of the whole answer) and `n_tokens` for each row; else as `mean_log_probs`."""
-    answered = [
-        _answered(loaded, prompt, said, tools) for prompt, said, tools in rows.select("prompt", answer, "tools").rows()
-    ]
+def log_probs(loaded: Loaded, rows: pl.DataFrame, answer: str, *, beside: str | None = None) -> pl.DataFrame:
+    """How likely each row's answer is: `answer_log_probs`.
+
+    Args:
+        loaded: the model.
+        rows: `prompt`, `tools` and the answers' columns.
+        answer: the column of the answer that is looked at.
+        beside: the column of another one to the same prompt: both then begin at the same token.
+
+    Raises:
+        ModelError: the model's chat template refuses a row.
+    """
+    names = [answer, *([beside] if beside else [])]
+    answered = []
+    for prompt, tools, *said in rows.select("prompt", "tools", *names).iter_rows():
+        before, answers = split_at_answer(loaded.tokenizer, prompt, said, tools)
+        answered.append(Answered(before, answers[0]))
     return answer_log_probs(loaded, answered)
 
 
-def _answered(
-    loaded: Loaded, prompt: Sequence[dict[str, object]], said: Sequence[object], tools: str | None
-) -> Answered:
-    before, (answer,) = split_at_answer(loaded.tokenizer, prompt, [said], tools)
-    return Answered(before, answer)
+def _mean(found: pl.DataFrame) -> pl.Series:
+    """The mean log-probability of a token."""
+    return found.select(pl.col("log_prob") / pl.col("n_tokens"))["log_prob"]
 
 
 def _verified(loaded: Loaded, rows: pl.DataFrame, max_new_tokens: int) -> pl.Series:

@@ -45,7 +45,7 @@ class PastRuns:
 
 
 def past_runs(workspace: Workspace, champion: str) -> PastRuns:
-    """The runs on the champion's base with the settings of today, each with its error on the first suite they share.
+    """The runs on the champion's base with the settings of today, each with its error on the first suite of `[evals]`.
 
     Args:
         workspace: where the runs are.

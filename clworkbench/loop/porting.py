@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import polars as pl
 
 from clworkbench.errors import ModelError
-from clworkbench.loop.older import log_probs, mean_log_probs
+from clworkbench.loop.older import log_probs, prefers
 from clworkbench.models.load import Loaded
 from clworkbench.models.template import TemplateReads, template_reads
 from clworkbench.statistics.intervals import wilson
@@ -28,7 +28,7 @@ NATS_A_BIT = 0.6931471805599453
 
 
 class Check(NamedTuple):
-    """One thing that was looked at: it concerns `n` rows `of` so many; `old` and `new` are a number under both bases."""
+    """One thing that was looked at: it concerns `n` rows `of` so many; `old` and `new` are numbers under both bases."""
 
     check: str
     verdict: Fit
@@ -173,22 +173,18 @@ def _over(lengths: pl.DataFrame, limit: int) -> int:
 def preferred(taught: Taught, old: Loaded | None, new: Loaded) -> Check:
     """The share of pairs whose chosen answer the bare base finds likelier already, by its mean token."""
     rows = _shared(taught.rows.sort("row_id").head(ASKED))
-    now = _prefers(new, rows).drop_nulls()
+    now = prefers(new, rows).drop_nulls()
     if now.is_empty():
         return _of(taught, "preferred", "finding", "no pair fits the base's context", 0)
     share = float(now.mean() or 0.0)  # type: ignore[arg-type]
     low, high = wilson(int(now.sum()), len(now))
-    before = None if old is None else _prefers(old, rows).mean()
+    before = None if old is None else prefers(old, rows).mean()
     said = f"the bare base prefers the chosen answer in {share:.0%} of {len(now):,} pairs ({low:.0%} to {high:.0%})"
     said += "" if before is None else f", the old one in {before:.0%}"
     most = low is not None and low > 0.5
     said += ": there is less to learn from them" if most else ""
     was = None if before is None else float(before)  # type: ignore[arg-type]
     return _of(taught, "preferred", "finding" if most else "fits", said, int(now.sum()), len(now), was, share)
-
-
-def _prefers(loaded: Loaded, rows: pl.DataFrame) -> pl.Series:
-    return mean_log_probs(loaded, rows, "chosen") > mean_log_probs(loaded, rows, "rejected")
 
 
 def _shared(rows: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,8 @@ from clworkbench.errors import ArtefactError, EvidenceError, ModelError
 from clworkbench.loop import ship
 from clworkbench.loop.compatibility import Compatibility, compatibility, training_set_of
 from clworkbench.loop.model import resolve
-from clworkbench.loop.train import Replayed, train
+from clworkbench.loop.run_asked import Replayed
+from clworkbench.loop.train import train
 from clworkbench.models.names import base_spec
 from clworkbench.models.weights import fingerprint, weights
 from clworkbench.releases.report import GateReport

@@ -1,6 +1,7 @@
 """Which gates apply: what `clw.toml` states, or the defaults, and the hash that is recorded before scores are seen."""
 
 import hashlib
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import polars as pl
@@ -8,7 +9,6 @@ import polars as pl
 from clworkbench.errors import ArtefactError, SettingsError
 from clworkbench.releases.gates import Gate, canonical, defaults
 from clworkbench.releases.pairs import LOWER_IS_BETTER
-from clworkbench.schemas import SCORES
 from clworkbench.scorers.names import scorer
 from clworkbench.settings import settings_dict
 from clworkbench.workspace import Workspace
@@ -34,40 +34,37 @@ def suites(workspace: Workspace, suite: str | None = None) -> list[str]:
     return [str(workspace.find("suite", name)["id"]) for name in names]
 
 
-def gates(workspace: Workspace, frozen: list[str], beside: pl.DataFrame | None = None) -> tuple[Gate, ...]:
+def gates(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFrame] = ()) -> tuple[Gate, ...]:
     """The gates that `clw.toml` states, else the defaults for its metric, its target and the suites' slices.
 
     Args:
         workspace: whose gates.
-        frozen: suites by id; of those whose examples are elsewhere, imported scores name slices and scorers.
-        beside: scores on them that are being imported.
+        frozen: suites by id.
+        imported: scores of each model that is compared; of suites whose examples are elsewhere, they name the slices,
+            and the scorers are those that all have.
     """
     settings = workspace.settings
     if settings.gates.rules:
         return tuple(Gate(**settings_dict(rule)) for rule in settings.gates.rules)
     kept = [name for name in frozen if workspace.catalog.artefact(name)]
-    elsewhere = _imported(workspace, [name for name in frozen if name not in kept], beside)
-    scorers = {*(settings.evals.scorers if kept else ()), *elsewhere["scorer"]}
+    on = pl.col("suite").is_in([name.removeprefix("suite:") for name in frozen if name not in kept])
+    sides = [found for scores in imported if (found := scores.filter(on)).height]
+    common = set[str].intersection(*(set(side["scorer"]) for side in sides)) if sides else set[str]()
+    scorers = {*(settings.evals.scorers if kept else ()), *common}
     metric = settings.gates.metric or (min(scorers) if len(scorers) == 1 else "reward")
-    named = [*(workspace.rows(name)["slices"] for name in kept), elsewhere["slices"]]
-    slices = pl.concat([names.explode(keep_nulls=False, empty_as_null=False) for names in named]).unique().sort()
-    return defaults(metric, slices.to_list(), settings.gates.target)
+    named = [*(workspace.rows(name)["slices"] for name in kept), *(side["slices"] for side in sides)]
+    empty = pl.Series("slices", [], dtype=pl.String)
+    slices = pl.concat([empty, *(names.explode(keep_nulls=False, empty_as_null=False) for names in named)])
+    return defaults(metric, slices.unique().sort().to_list(), settings.gates.target)
 
 
-def _imported(workspace: Workspace, names: list[str], beside: pl.DataFrame | None) -> pl.DataFrame:
-    """`scorer` and `slices` of imported scores on these suites."""
-    columns = ("scorer", "slices")
-    there = pl.DataFrame(schema={name: SCORES[name] for name in columns})
-    if not names:
-        return there
-    on = pl.col("suite").is_in([name.removeprefix("suite:") for name in names])
-    parts = [workspace.scan("scores").filter(on).select(columns).collect()]
-    return pl.concat([there, *parts, *([] if beside is None else [beside.select(columns)])])
+def gates_sha256(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFrame] = ()) -> str:
+    """The hash of the gates that apply now to these suites, target included; arguments as for `gates`.
 
-
-def gates_sha256(workspace: Workspace, frozen: list[str], beside: pl.DataFrame | None = None) -> str:
-    """The hash of the gates that apply now to these suites, target included; arguments as for `gates`."""
-    text = f"{workspace.settings.gates.target}\n{canonical(gates(workspace, frozen, beside))}"
+    Guards on slices that only imported scores name do not count: each further import may name others.
+    """
+    plain = [scores.with_columns(slices=pl.lit([], dtype=pl.List(pl.String))) for scores in imported]
+    text = f"{workspace.settings.gates.target}\n{canonical(gates(workspace, frozen, plain))}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from clworkbench.display.html import html_table
 from clworkbench.display.progress import Advance, silent
+from clworkbench.display.text import short
 from clworkbench.errors import ArtefactError, EvidenceError, ModelError
 from clworkbench.evals.imported import ScoreFormat, read_scores
 from clworkbench.evals.report import EvalReport, summary
@@ -19,6 +20,9 @@ from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
 SUITE = "suite:"
+
+LONGEST = 200
+"""Characters of a model's name, and bytes of a suite's, which names a folder."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,20 +101,23 @@ def import_scores(
         known = workspace.catalog.is_committed(key)
         if not known:
             clean = door(workspace).clear(rows, ("output", "error"))
-            sha256 = gates_sha256(workspace, hashed_with(workspace, [SUITE + on]), beside=rows)
+            sha256 = gates_sha256(workspace, hashed_with(workspace, [SUITE + on]), [rows])
             detail = {"model": name, "suite": SUITE + on, "gates_sha256": sha256, "file": path.name}
             workspace.write_batch(key, "eval", {"scores": clean}, detail=detail)
-        report = summary(rows)
+        kept = workspace.scan("scores").filter(pl.col("batch_id") == key).collect()
+        report = summary(kept)
         about = {"model": name, "suite": on, "asked": asked, "batch_id": key, **report.as_dict()}
         about["gates_sha256"] = workspace.catalog.batches(batch_id=key)[0].detail["gates_sha256"]
         parents = [each for each in (SUITE + on, name) if workspace.catalog.artefact(each)]
         manifest = workspace.publish(artefact, parents=parents, config=asked, about=about)
-    return ImportedScores(manifest, report, rows.height, found.left_out, known)
+    return ImportedScores(manifest, report, kept.height, found.left_out, known)
 
 
 def _model(workspace: Workspace, name: str | None, path: Path) -> str:
     if not name:
         raise EvidenceError(f"scores {path}: it does not say which model was scored. Name it: --model NAME.")
+    if len(name) > LONGEST or not name.isprintable():
+        raise EvidenceError(f"scores {path}: {short(name, 40)} names no model. Name it in a line: --model NAME.")
     ours = name.startswith(("run:", "release:")) or workspace.catalog.artefact(f"run:{name}") is not None
     return resolve(workspace, name).name if ours else name
 
@@ -123,8 +130,10 @@ def _suite(workspace: Workspace, name: str | None, path: Path) -> str:
         return str(workspace.find("suite", name)["id"]).removeprefix(SUITE)
     except ArtefactError:
         plain = re.sub(r"[^\w.@+=-]+", "-", name).strip(".-")
-    if not plain:
-        raise EvidenceError(f"scores {path}: {name!r} cannot name a suite. Use letters, digits, '.', '_' and '-'.")
+    if not plain or len(plain.encode()) > LONGEST:
+        raise EvidenceError(
+            f"scores {path}: {short(name, 40)!r} cannot name a suite. Use up to {LONGEST} letters, digits, '.', '_', '-'."
+        )
     return plain
 
 
@@ -163,7 +172,7 @@ def measured_on(workspace: Workspace, models: list[str], suite: str | None) -> l
     """The suites on which these models are held against each other.
 
     Models that can be asked here are measured on the suites of `[evals]`; where one cannot, on all suites for which
-    both have imported scores.
+    both have imported scores: frozen ones, or else those of names of one's own.
 
     Raises:
         EvidenceError: there is none.
@@ -178,7 +187,7 @@ def measured_on(workspace: Workspace, models: list[str], suite: str | None) -> l
     common = set.intersection(*(_can(workspace, model, foreign, brought[model]) for model in models))
     wanted = sorted(each for each in common if suite is None or each.partition("@")[0] == str(named).partition("@")[0])
     if wanted:
-        return wanted
+        return [each for each in wanted if workspace.catalog.artefact(each)] or wanted
     has = "; ".join(f"{model} on {', '.join(sorted(on)) or 'nothing'}" for model, on in brought.items())
     raise EvidenceError(
         f"gate: no {named or 'suite'} on which both models were scored. Imported: {has}.\n"

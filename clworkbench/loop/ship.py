@@ -76,7 +76,7 @@ def drill(
     if any(workspace.catalog.artefact(each) for each in frozen):
         check(workspace)
     scores = pl.concat([scored(workspace, name, each, advance).scores for each in frozen])
-    return plant_and_judge(scores, gates(workspace, frozen), target=workspace.settings.gates.target)
+    return plant_and_judge(scores, gates(workspace, frozen, [scores]), target=workspace.settings.gates.target)
 
 
 def gate(
@@ -109,8 +109,8 @@ def gate(
             "Build the training set again (they are held out now), and train on that."
         )
     evals = [[scored(workspace, name, each, advance) for each in frozen] for name in names]
-    challenger_scores, champion_scores = (pl.concat([e.scores for e in side]) for side in evals)
-    rules, sha256 = gates(workspace, frozen), gates_sha256(workspace, hashed_with(workspace, frozen))
+    sides = challenger_scores, champion_scores = [pl.concat([e.scores for e in side]) for side in evals]
+    rules, sha256 = gates(workspace, frozen, sides), gates_sha256(workspace, hashed_with(workspace, frozen), sides)
     target = workspace.settings.gates.target
     brought = [found for side in evals for each in side for found in _imported(workspace, each.manifest)]
     findings = [*_edited(evals[0], sha256), *_champion_learned(workspace, names[1], frozen), *brought]

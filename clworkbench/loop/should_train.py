@@ -92,7 +92,9 @@ def present_champion(workspace: Workspace) -> Serving:
 def learned_already(workspace: Workspace, training_set: str, parent: str | None) -> str | None:
     """The latest run that learned this very set, from this parent, with the settings of today; None without any."""
     for manifest in reversed(workspace.catalog.artefacts("run")):
-        same = training_set in workspace.catalog.parents(str(manifest["id"])) and manifest.get("parent") == parent
+        parents = workspace.catalog.parents(str(manifest["id"]))
+        came_from = [name for name in parents if name.startswith("run:")]
+        same = training_set in parents and came_from == ([parent] if parent else [])
         if same and trained_like_now(workspace, manifest):
             return str(manifest["id"])
     return None

@@ -2,24 +2,28 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clworkbench.audit.budget import metered
+from clworkbench.audit.budget import Meter, metered
+from clworkbench.audit.run_budget import RunBudget
+from clworkbench.display.html import html_table
+from clworkbench.display.live_losses import LiveLosses, in_cell
 from clworkbench.display.progress import Advance, silent
-from clworkbench.errors import ArtefactError, EvidenceError, ModelError
-from clworkbench.loop.model import resolve, run_spec
+from clworkbench.errors import ArtefactError, BudgetError
+from clworkbench.loop.past_pace import refuse_too_dear
+from clworkbench.loop.run_asked import AskedRun, Replayed, asked_run
 from clworkbench.models.names import ModelSpec
-from clworkbench.settings import settings_dict
 from clworkbench.workspace import Workspace
-from clworkbench.workspace.folder import stable_id
 
 if TYPE_CHECKING:
-    from clworkbench.runs.settings import Method, RunResult, RunSettings
+    from clworkbench.runs.resumed import OnStep
+    from clworkbench.runs.settings import Method, RunResult
 
 SEALED_WITHIN_S = 600
 """How long the other processes of a command wait for the first one, which may still measure a reward model."""
@@ -50,7 +54,7 @@ class Training:
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw train --json`."""
         keys = ("adapter_sha256", "steps", "seconds", "loss_first", "loss_last", "cost", "method", "rows", "dropped")
-        more = ("truncated", "details", "held_out")
+        more = ("truncated", "n_tokens", "estimate", "details", "held_out")
         found = {key: self.manifest[key] for key in (*keys, *more) if key in self.manifest}
         return {"run": self.id.removeprefix("run:"), **found}
 
@@ -62,6 +66,7 @@ class Training:
             f"loss {self.losses[0]:.3f} to {self.losses[-1]:.3f}",
             f"{told['rows']:,} rows, {told['dropped']:,} left out, {told['truncated']:,} cut at max_tokens",
         ]
+        lines += [f"{told['n_tokens']:,} tokens, {self._estimated}"] if told.get("n_tokens") else []
         lines += [f"{name.replace('_', ' ')} {_first_to_last(values)}" for name, values in self.curves.items()]
         if isinstance(held := told.get("held_out"), Mapping):
             interval = f"{held['low']:.0%} to {held['high']:.0%}"
@@ -70,31 +75,33 @@ class Training:
         return [*lines, f"adapter {told['adapter_sha256']}", *next_step]
 
     @property
+    def _estimated(self) -> str:
+        """What it cost, and what its first steps had said of it."""
+        cost, estimate = f"{self.manifest['cost']} USD", self.manifest.get("estimate")
+        if not isinstance(estimate, Mapping):
+            return cost
+        return f"{cost}; estimated after a few steps: {estimate['seconds']:.1f} s, {estimate['usd']:.4g} USD"
+
+    def _repr_html_(self) -> str:
+        told = self.manifest
+        rows = [
+            ("method", told["method"]),
+            ("base", told["base"]),
+            ("parent", told.get("parent")),
+            ("steps", told["steps"]),
+            ("loss", f"{self.losses[0]:.3f} to {self.losses[-1]:.3f}"),
+            ("rows", f"{told['rows']:,}, {told['dropped']:,} left out, {told['truncated']:,} cut at max_tokens"),
+            ("took", f"{told['seconds']} s, {told.get('n_tokens') or 0:,} tokens, {self._estimated}"),
+            ("adapter", told["adapter_sha256"]),
+        ]
+        return html_table((self.id, ""), rows)
+
+    @property
     def curves(self) -> dict[str, list[float | None]]:
         """The method's own numbers by step, such as the margin between chosen and rejected answers."""
         found = self.manifest.get("curves", {})
         assert isinstance(found, dict)
         return found
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """A run that is trained again, on another base.
-
-    Attributes:
-        run: its id, which the new run's manifest names.
-        asked: its settings, in the place of `[training]`'s.
-        compatibility: the report on the new base, for the manifest.
-    """
-
-    run: str
-    asked: Mapping[str, object]
-    compatibility: Mapping[str, object]
-
-    def settled(self, settings: "RunSettings", learning_rate: float | None) -> "RunSettings":
-        """The run's settings on this machine, but for another learning rate."""
-        own = {field.name: self.asked[field.name] for field in fields(settings) if field.name in self.asked}
-        return replace(settings, **own | ({} if learning_rate is None else {"learning_rate": learning_rate}))  # type: ignore[arg-type]
 
 
 def _first_to_last(values: Sequence[float | None]) -> str:
@@ -129,157 +136,71 @@ def train(
         learning_rate: the peak of the schedule.
         seed: of data order and initial weights.
         replays: a run whose settings are taken in the place of `[training]`'s.
-        advance: progress, in steps.
+        advance: progress, in steps; without it, a notebook's cell shows the losses as they fall.
 
     Raises:
         EvidenceError: the set is of a kind from which the method does not learn, or teaches nothing.
         ModelError: base or parent are not there or do not fit, or training came to nothing.
-        BudgetError: what may be spent on training in this month is spent: before it begins, or at a checkpoint, from
-            which the same call goes on later.
+        BudgetError: it would go above a limit of `[budget]`, by past runs or by its own first steps, or nothing is left;
+            or it stopped at a checkpoint before it went above, and the same call goes on from there.
     """
-    from clworkbench.models.weights import fingerprint, weights
     from clworkbench.runs.presets import is_first_process
 
-    data = workspace.find("training_set", training_set)
-    chosen = _method(data, method)
-    start = _start(workspace, chosen, base, parent)
-    folder = weights(start.base)
-    settings = _settings(workspace, chosen, steps, learning_rate, seed)
-    settings = replays.settled(settings, learning_rate) if replays else settings
-    config: dict[str, object] = {
-        "method": chosen,
-        "base": start.base,
-        "base_sha256": fingerprint(folder),
-        "parent": start.sha256,
-        "settings": settings.as_dict(),
-    }
-    name = str(data["id"]).removeprefix("training_set:").partition("@")[0]
-    run = f"run:{name}-{stable_id(data['id'], config)[:10]}"
-    asked = _Asked(run, str(data["id"]), chosen, start, folder, settings, config, replays)
+    asked = asked_run(
+        workspace, training_set, method=method, base=base, parent=parent, steps=steps, learning_rate=learning_rate,
+        seed=seed, replays=replays,
+    )  # fmt: skip
     began = time.monotonic()
     if not is_first_process():
         return Training(_beside(workspace, asked), time.monotonic() - began)
-    with workspace.lease(run, "train"):
-        manifest = workspace.catalog.artefact(run)
+    curve = LiveLosses(asked.run, in_cell() if advance is silent else None)
+    with workspace.lease(asked.run, "train"):
+        manifest = workspace.catalog.artefact(asked.run)
         if manifest is None:
-            with metered(workspace, "train", run) as meter:
-                manifest = _run(workspace, asked, meter.through(advance), meter.check)
-    return Training(manifest, time.monotonic() - began)
+            refuse_too_dear(workspace, asked)
+            with metered(workspace, "train", asked.run) as meter:
+                manifest = _run(workspace, asked, meter, _told(meter.through(advance), curve))
+    done = Training(manifest, time.monotonic() - began)
+    curve.end(done.losses)
+    return done
 
 
-@dataclass(frozen=True)
-class _From:
-    """Where training starts: the base's name and, where there is one, the parent's id, weights and their hash."""
+def _told(advance: Advance, curve: LiveLosses) -> Callable[[int, int, float, float | None], None]:
+    """Says each step, its loss and the seconds that it took, in the terminal and in a notebook's cell."""
 
-    base: str
-    parent: str | None = None
-    weights: Path | None = None
-    sha256: str | None = None
+    def told(step: int, steps: int, loss: float, step_s: float | None) -> None:
+        note = f"loss {loss:.3f}" + (f", {step_s:.2g} s a step" if step_s else "")
+        advance(step, steps, note)
+        left = f", about {_time(step_s * (steps - step))} left" if step_s and step < steps else ""
+        curve.step(step, steps, loss, note + left)
 
-
-@dataclass(frozen=True)
-class _Asked:
-    """A run as it was asked for."""
-
-    run: str
-    training_set: str
-    method: "Method"
-    start: _From
-    base: Path
-    settings: "RunSettings"
-    config: dict[str, object]
-    replays: Replayed | None = None
+    return told
 
 
-def _method(data: Mapping[str, object], method: "Method | None") -> "Method":
-    """The method, once it is known to learn from such a set."""
-    from clworkbench.runs.settings import KINDS
-
-    kind = str(data.get("rows_kind", "sft"))
-    fitting = next((each for each, learns_from in KINDS.items() if learns_from == kind), None)
-    if method is None and fitting is not None:
-        return fitting
-    if method is None or KINDS[method] != kind:
-        name = str(data["id"]).removeprefix("training_set:")
-        wanted = f"--method {method} learns from the kind {KINDS[method]!r}" if method else "no method learns from it"
-        build = f"Build one: clw build NAME --kind {KINDS[method]}" if method else "Build another kind"
-        fits = f", or train it with --method {fitting}" if fitting else ""
-        raise EvidenceError(f"{name}: a set of the kind {kind!r}; {wanted}.\n{build}{fits}.")
-    return method
+def _time(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{seconds / 3600:.1f} h"
 
 
-def _start(workspace: Workspace, method: str, base: str | None, parent: str | None) -> _From:
-    """Where training starts from: the base, or the parent's weights on its own base."""
-    if parent is None:
-        found = resolve(workspace, base or workspace.settings.model.base)
-        if found.name.startswith("run:"):
-            raise ModelError(f"--base {base}: a run. To train on from it, give it as --parent.")
-        return _From(found.base)
-    manifest = _parent(workspace, method, parent)
-    trained_on = str(manifest["base"])
-    if base and resolve(workspace, base).base != trained_on:
-        raise ModelError(
-            f"--parent {parent} was trained on {trained_on}, not on {base}: an adapter fits its own base only.\n"
-            "Leave --base out, or train without --parent."
-        )
-    spec = run_spec(workspace, manifest)
-    return _From(trained_on, spec.name, spec.adapter or Path(spec.base), spec.adapter_sha256 or spec.base_sha256)
+def _run(
+    workspace: Workspace, asked: AskedRun, meter: Meter, told: Callable[[int, int, float, float | None], None]
+) -> dict[str, object]:
+    """Trains in the run's folder, within its budget, and seals it; returns its manifest."""
+    budget = RunBudget(meter, asked.run)
+    budget.begin()
 
+    def on_step(step: int, steps: int, loss: float, n_tokens: int) -> bool:
+        told(step, steps, loss, budget.step_s)
+        return budget.step(step, steps, n_tokens)
 
-def _parent(workspace: Workspace, method: str, parent: str) -> Mapping[str, object]:
-    """The parent's manifest; a reward model goes on from a reward model only, and nothing else does."""
-    if method == "reward":
-        manifest = workspace.find("run", parent)
-        if manifest["method"] != "reward":
-            raise ModelError(
-                f"--parent {parent}: it answers, and a reward model scores: its head is another. Leave --parent out."
-            )
-        return manifest
-    spec = resolve(workspace, parent)
-    if not spec.name.startswith("run:"):
-        raise ModelError(f"--parent {parent}: not a run or a release. To train from a base, give it as --base.")
-    return workspace.find("run", spec.name)
-
-
-def _settings(
-    workspace: Workspace, method: "Method", steps: int | None, learning_rate: float | None, seed: int | None
-) -> "RunSettings":
-    """`[training]` of `clw.toml`, but for what is asked for here."""
-    from clworkbench.runs import settings as runs
-
-    chosen = workspace.settings.training
-    machine = runs.Machine(
-        preset=chosen.preset,
-        threads=workspace.settings.model.threads,
-        dtype=chosen.dtype,
-        rows_at_once=chosen.rows_at_once,
-        gradient_checkpointing=chosen.gradient_checkpointing,
-        checkpoint_every=chosen.checkpoint_every,
-        report_to=chosen.report_to,
-    )
-    kinds: dict[Method, type[RunSettings]] = {
-        "sft": runs.SftSettings,
-        "dpo": runs.DpoSettings,
-        "kto": runs.KtoSettings,
-        "reward": runs.RewardSettings,
-        "grpo": runs.GrpoSettings,
-    }
-    own: dict[str, Any] = settings_dict(getattr(chosen, method)) if hasattr(chosen, method) else {}
-    return kinds[method](
-        steps=chosen.steps if steps is None else steps,
-        batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate if learning_rate is None else learning_rate,
-        rank=chosen.rank,
-        max_tokens=chosen.max_tokens,
-        seed=chosen.seed if seed is None else seed,
-        machine=machine,
-        **own,
-    )
-
-
-def _run(workspace: Workspace, asked: _Asked, advance: Advance, on_checkpoint: Callable[[], None]) -> dict[str, object]:
-    """Trains in the run's folder and seals it; returns its manifest."""
-    result = _trained(workspace, asked, advance, on_checkpoint)
+    out = workspace.artefact_folder(asked.run)
+    try:
+        result = trained(workspace, asked, out, on_step, budget.checkpoint)
+    except BudgetError:
+        # What was refused leaves no trace; checkpoints stay.
+        with suppress(OSError):
+            out.rmdir()
+        raise
     losses = result.losses
     about = asked.config | {
         "parent": asked.start.parent,
@@ -295,24 +216,28 @@ def _run(workspace: Workspace, asked: _Asked, advance: Advance, on_checkpoint: C
         "curves": losses.drop("step", "loss", "learning_rate").to_dict(as_series=False),
         "details": dict(result.details),
         "environment": dict(result.environment),
-        "cost": round(workspace.settings.budget.usd_per_hour * result.seconds / 3600, 4),
+        "n_tokens": result.n_tokens,
+        "cost": round(meter.usd_per_hour * result.seconds / 3600, 4),
+        "estimate": budget.forecast.as_dict() if budget.forecast else None,
     }
     if asked.method == "reward":
         about["held_out"] = _held_out(workspace, asked, result)
     parents = [asked.training_set, *([asked.start.parent] if asked.start.parent else [])]
     if asked.replays:
         about |= {"replays": asked.replays.run, "compatibility": dict(asked.replays.compatibility)}
-        parents.append(asked.replays.run)
     return workspace.seal_run(asked.run, parents=parents, config=asked.config, about=about)
 
 
-def _trained(
-    workspace: Workspace, asked: _Asked, advance: Advance, on_checkpoint: Callable[[], None] | None
+def trained(
+    workspace: Workspace,
+    asked: AskedRun,
+    out: Path,
+    on_step: "OnStep | None",
+    on_checkpoint: Callable[[], None] | None = None,
 ) -> "RunResult":
-    """Calls the method's own function, which is `train_<method>` in `runs.<method>`."""
+    """Calls the method's own function, which is `train_<method>` in `runs.<method>`; `out` is the run's folder."""
     module = import_module(f"clworkbench.runs.{asked.method}")
     learn: Callable[..., RunResult] = getattr(module, f"train_{asked.method}")
-    out = workspace.artefact_folder(asked.run)
     out.mkdir(parents=True, exist_ok=True)
     return learn(
         workspace.rows(asked.training_set).filter(pl.col("split") == "train"),
@@ -320,15 +245,15 @@ def _trained(
         out,
         asked.settings,
         parent_adapter=asked.start.weights,
-        on_step=lambda step, total, loss: advance(step, total, f"loss {loss:.3f}"),
+        on_step=on_step,
         on_checkpoint=on_checkpoint,
     )
 
 
-def _beside(workspace: Workspace, asked: _Asked) -> dict[str, object]:
+def _beside(workspace: Workspace, asked: AskedRun) -> dict[str, object]:
     """Takes part in a run that another process of the same command writes; its manifest."""
     if workspace.catalog.artefact(asked.run) is None:
-        _trained(workspace, asked, silent, None)
+        trained(workspace, asked, workspace.artefact_folder(asked.run), None)
     until = time.monotonic() + SEALED_WITHIN_S
     while (manifest := workspace.catalog.artefact(asked.run)) is None:
         if time.monotonic() > until:
@@ -337,7 +262,7 @@ def _beside(workspace: Workspace, asked: _Asked) -> dict[str, object]:
     return manifest
 
 
-def _held_out(workspace: Workspace, asked: _Asked, result: "RunResult") -> dict[str, float | None] | None:
+def _held_out(workspace: Workspace, asked: AskedRun, result: "RunResult") -> dict[str, float | None] | None:
     """How often a reward model is right about pairs of the set that it was not trained on."""
     from clworkbench.models.load import load_reward
     from clworkbench.runs.reward import held_out_accuracy

@@ -190,8 +190,16 @@ def _worst(report: DriftReport) -> str:
     told = []
     for row in worse.iter_rows(named=True):
         change = Change(**{name: row[name] for name in Change._fields})
-        told.append(f"{row['part']}: failures {_failures(change, 'before')}, now {_failures(change, 'now')}")
+        told.append(f"{_part(row)}: failures {_failures(change, 'before')}, now {_failures(change, 'now')}")
     return f" ({'; '.join(told)})" if told else ""
+
+
+def _part(row: Mapping[str, object]) -> str:
+    """A part's name; terms of topics and values of attributes are production's own words, which a log must not hold."""
+    column, part = str(row["column"]), str(row["part"])
+    if column == "text: topics":
+        return part.partition(":")[0]
+    return f"a value of {column}" if "attributes." in column else part
 
 
 def of_labels(asked: Mapping[str, int], drawn: int, unlabelled: int) -> Iterator[Evidence]:

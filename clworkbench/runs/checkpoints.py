@@ -13,11 +13,12 @@ MARKER = "complete.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint of this run: its folder, the steps done, and the seconds they took."""
+    """A whole checkpoint of this run: its folder, the steps done, and the seconds and tokens they took."""
 
     folder: Path
     step: int
     seconds: float
+    n_tokens: int
 
 
 def identity(**parts: object) -> str:
@@ -25,9 +26,10 @@ def identity(**parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def mark_complete(folder: Path, run: str, step: int, seconds: float) -> None:
+def mark_complete(folder: Path, run: str, step: int, seconds: float, n_tokens: int) -> None:
     """Make the checkpoint count, and remove the older ones, which it replaces."""
-    write_atomically(folder / MARKER, json.dumps({"run": run, "step": step, "seconds": seconds}))
+    told = {"run": run, "step": step, "seconds": seconds, "n_tokens": n_tokens}
+    write_atomically(folder / MARKER, json.dumps(told))
     for other in folder.parent.glob("checkpoint-*"):
         if other != folder:
             shutil.rmtree(other)
@@ -41,10 +43,17 @@ def latest(checkpoints: Path, run: str) -> Checkpoint | None:
         if says is None or says.get("run") != run:
             shutil.rmtree(folder)
         else:
-            found.append(Checkpoint(folder, int(str(says["step"])), float(str(says["seconds"]))))
+            took = float(str(says["seconds"])), int(str(says.get("n_tokens", 0)))
+            found.append(Checkpoint(folder, int(str(says["step"])), *took))
     if not found:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+
+
+def steps_done(checkpoints: Path) -> int:
+    """The steps behind the furthest whole checkpoint, whoever wrote it; nothing is removed."""
+    told = [says for folder in checkpoints.glob("checkpoint-*") if (says := _marker(folder))]
+    return max((int(str(says["step"])) for says in told), default=0)
 
 
 def _marker(folder: Path) -> dict[str, object] | None:

@@ -44,7 +44,7 @@ def train_kto(
         out: the run's folder.
         settings: what may be decided.
         parent_adapter: an adapter to go on from, of the same base and rank; it is the reference as well.
-        on_step: called after each step with (step, steps, loss).
+        on_step: called after each step with (step, steps, loss, tokens read so far); True asks for a checkpoint.
         on_checkpoint: called after each whole checkpoint; what it raises ends this call, and the next one
             goes on from there.
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from clworkbench.errors import ModelError
-from clworkbench.runs.checkpoints import mark_complete
+from clworkbench.runs.checkpoints import Checkpoint, mark_complete
 
 
 class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no types that mypy reads
@@ -18,12 +19,14 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no t
     def __init__(
         self,
         run: str,
-        seconds_before: float,
-        on_step: Callable[[int, int, float], None] | None,
+        before: Checkpoint | None,
+        on_step: Callable[[int, int, float, int], bool | None] | None,
         on_checkpoint: Callable[[], None] | None,
     ) -> None:
         self.run = run
-        self.seconds_before = seconds_before
+        self.seconds_before = before.seconds if before else 0.0
+        self.tokens_before = before.n_tokens if before else 0
+        self.n_tokens = self.tokens_before
         self.on_step = on_step
         self.on_checkpoint = on_checkpoint
         self.started = time.monotonic()
@@ -34,10 +37,11 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no t
         return self.seconds_before + time.monotonic() - self.started
 
     def on_train_begin(
-        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_more: object
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_more: object
     ) -> None:
-        """Start the clock."""
+        """Start the clock; where the trainer goes on counting tokens after a resumption, they are not counted twice."""
         self.started = time.monotonic()
+        self.tokens_before -= state.num_input_tokens_seen
 
     def on_step_end(
         self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_more: object
@@ -50,11 +54,11 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no t
         self,
         _args: TrainingArguments,
         state: TrainerState,
-        _control: TrainerControl,
+        control: TrainerControl,
         logs: Mapping[str, float],
         **_more: object,
     ) -> None:
-        """Report the step, unless its numbers are none."""
+        """Report the step, unless its numbers are none; a checkpoint is written where the report asks for one."""
         if "loss" not in logs:
             return
         wrong = [name for name in ("loss", "grad_norm") if not math.isfinite(logs.get(name, 0.0))]
@@ -63,8 +67,13 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no t
                 f"training: {wrong[0]} is {logs[wrong[0]]} at step {state.global_step} of {state.max_steps}.\n"
                 "Lower learning_rate, or look at the rows for broken text."
             )
+        self.n_tokens = self.tokens_before + int(logs.get("num_tokens", 0))
+        wanted = [False]
         if self.on_step is not None:
-            self.on_step(state.global_step, state.max_steps, logs["loss"])
+            wanted = [bool(self.on_step(state.global_step, state.max_steps, logs["loss"], self.n_tokens))]
+        if PartialState().num_processes > 1:
+            broadcast_object_list(wanted)
+        control.should_save = control.should_save or (wanted[0] and state.global_step < state.max_steps)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_more: object) -> None:
         """Mark the checkpoint that was just written."""
@@ -72,7 +81,7 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers ships no t
         # Each process writes its own random state into it.
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
-            mark_complete(folder, self.run, state.global_step, self.seconds)
+            mark_complete(folder, self.run, state.global_step, self.seconds, self.n_tokens)
         PartialState().wait_for_everyone()
         if self.on_checkpoint is not None:
             self.on_checkpoint()

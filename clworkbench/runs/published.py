@@ -86,6 +86,7 @@ def finished(out: Path, run: str) -> RunResult:
         adapter_sha256=sha256,
         steps=losses.height,
         seconds=told["seconds"],
+        n_tokens=told.get("n_tokens"),
         losses=losses,
         loss_first=losses["loss"][0],
         loss_last=losses["loss"][-1],

@@ -24,7 +24,11 @@ from clworkbench.runs.start import Start
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer
 
-OnStep = Callable[[int, int, float], None]
+    from clworkbench.runs.progress import Progress
+
+OnStep = Callable[[int, int, float, int], bool | None]
+"""Called after each step with (step, steps, loss, tokens read so far); True asks for a checkpoint."""
+
 OnCheckpoint = Callable[[], None]
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
@@ -90,7 +94,7 @@ def to_the_end(
     Args:
         job: what is to be done.
         trainer: TRL's trainer for the model, with checkpoints in the folder.
-        on_step: called after each step with (step, steps, loss).
+        on_step: called after each step with (step, steps, loss, tokens read so far); True asks for a checkpoint.
         on_checkpoint: called after each whole checkpoint; what it raises ends this call, and the next one
             goes on from there.
 
@@ -123,8 +127,7 @@ def _train(
     trainer.remove_callback(PrinterCallback)
     wait = trainer.accelerator.wait_for_everyone
     checkpoint = _whole_checkpoint(checkpoints, run, wait)
-    done_before = checkpoint.seconds if checkpoint else 0.0
-    progress = Progress(run, done_before, on_step if first else None, on_checkpoint if first else None)
+    progress = Progress(run, checkpoint, on_step if first else None, on_checkpoint if first else None)
     trainer.add_callback(progress)
     autocast = job.start.laid_out.dtype == "bfloat16" and not job.casts and not full
     try:
@@ -139,7 +142,7 @@ def _train(
             latest(checkpoints, run)
     if first:
         sha256 = publish(trainer.model, job.start, job.out, full=full)
-        last_word(job.out, _report(job, run, sha256, progress.seconds, trainer.state.log_history))
+        last_word(job.out, _report(job, run, sha256, progress, trainer.state.log_history))
         shutil.rmtree(checkpoints, ignore_errors=True)
     wait()
 
@@ -152,7 +155,9 @@ def _whole_checkpoint(checkpoints: Path, run: str, wait: Callable[[], None]) -> 
     return latest(checkpoints, run) if checkpoints.exists() else None
 
 
-def _report(job: Job, run: str, sha256: str, seconds: float, history: list[dict[str, float]]) -> dict[str, object]:
+def _report(
+    job: Job, run: str, sha256: str, progress: "Progress", history: list[dict[str, float]]
+) -> dict[str, object]:
     logged = [entry for entry in history if "loss" in entry]
     own = list(job.columns.values())
     losses = [
@@ -160,7 +165,8 @@ def _report(job: Job, run: str, sha256: str, seconds: float, history: list[dict[
         for entry in logged
     ]
     counts = {"rows": job.learned.frame.height, "truncated": job.learned.truncated, "dropped": job.learned.dropped}
-    told = {"run": run, "method": job.method, "adapter_sha256": sha256, "seconds": seconds, "losses": losses}
+    told = {"run": run, "method": job.method, "adapter_sha256": sha256, "losses": losses}
+    told |= {"seconds": progress.seconds, "n_tokens": progress.n_tokens}
     about = {
         "columns": list(job.columns),
         "details": {**job.details, "weights": job.weights},

@@ -205,6 +205,7 @@ class RunResult:
         adapter_sha256: SHA-256 of `adapter_model.safetensors`; of a run of all weights, the folder's fingerprint.
         steps: optimiser steps.
         seconds: of training, over all resumptions, without imports and loading.
+        n_tokens: that were read, padding left out: a prompt with each of its answers; None where nobody counted.
         losses: `LOSSES` and the method's own columns.
         loss_first: the first step's.
         loss_last: the last step's.
@@ -220,6 +221,7 @@ class RunResult:
     adapter_sha256: str
     steps: int
     seconds: float
+    n_tokens: int | None
     losses: pl.DataFrame
     loss_first: float
     loss_last: float

@@ -39,7 +39,7 @@ def train_sft(
         out: the run's folder: `adapter/` (or `model/`), `training.json` (written last) and, meanwhile, `checkpoints/`.
         settings: what may be decided.
         parent_adapter: an adapter to go on from (warm start), of the same base and rank.
-        on_step: called after each step with (step, steps, loss).
+        on_step: called after each step with (step, steps, loss, tokens read so far); True asks for a checkpoint.
         on_checkpoint: called after each whole checkpoint; what it raises ends this call, and the next one
             goes on from there.
 

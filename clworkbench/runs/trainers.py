@@ -103,6 +103,8 @@ class CompletionTrainer(Discreet, SFTTrainer):  # type: ignore[misc] # TRL ships
             if weight is None:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+        self._total_train_tokens += self.accelerator.gather_for_metrics(inputs["attention_mask"].sum()).sum().item()
+        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         token_weight = weight[:, None].expand_as(scored)[scored]
         loss = -(outputs.log_probs[0] * token_weight).sum()
         if num_items_in_batch is None:

@@ -1,6 +1,6 @@
 """Signals looked at through filters: one page of them, rates by a column, and rates over time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, reduce
@@ -11,6 +11,7 @@ import polars as pl
 from clworkbench import expressions
 from clworkbench.errors import ExpressionError
 from clworkbench.similarity.embeddings import HASHED
+from clworkbench.similarity.terms import names
 from clworkbench.slices.filters import SAID, Filters
 from clworkbench.slices.keys import Every, attribute_keys, keys
 from clworkbench.slices.mapped import Grid, Mapped
@@ -32,6 +33,7 @@ KEPT = 3
 """Filters whose answers are kept: those at hand, the same without their area, and those before."""
 
 SAMPLE = 2_000
+TERMS = 4
 KEYS_OFFERED = 12
 
 OFFERED = (
@@ -162,9 +164,32 @@ class Explored:
         every = self.signals.select("interaction_id", made.x, made.y, outcome=state.otherwise(pl.lit("pending")))
         return every.filter(held)
 
+    def telling(self, filters: Filters) -> str:
+        """The words that tell what lies in the filters' area apart from all else that they find.
+
+        They are read in two thousand signals of either side, evenly drawn. Empty where no word does; waits for the map.
+
+        Raises:
+            ClwError: as `grid`.
+        """
+        inside = self.holds(filters)
+        around = self.holds(replace(filters, area=())) & ~inside
+        read = [
+            self.signals.select("text", inside=pl.lit(side)).filter(held).gather_every(-(-held.sum() // SAMPLE) or 1)
+            for side, held in ((True, inside), (False, around))
+        ]
+        both = pl.concat(read)
+        found = names(both["text"], both["inside"], n=TERMS).filter(pl.col("group"))
+        return str(found["name"][0]) if found.height else ""
+
     def found(self, filters: Filters) -> pl.DataFrame:
         """The signals that meet the filters, in their order."""
         return self.signals.filter(self.holds(filters)).select(self._own)
+
+    def marked(self, ids: Sequence[str]) -> pl.DataFrame:
+        """These signals, in the order of all."""
+        asked = pl.Series(list(ids), dtype=pl.String).implode()
+        return self.signals.filter(pl.col("interaction_id").is_in(asked)).select(self._own)
 
     def among(self, ids: list[str], filters: Filters) -> list[str]:
         """Those of the ids that are found, in their order."""

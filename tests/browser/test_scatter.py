@@ -65,7 +65,7 @@ def _(explorer):
 
 @app.cell
 def _(explorer, points):
-    f"{len(explorer.selected)} marked" if points else ""
+    (points, f"{len(explorer.selected)} marked")[1]
     return
 
 
@@ -75,7 +75,7 @@ if __name__ == "__main__":
 
 
 def lassoed(page, place: Path, front_end: str) -> None:
-    """Shift and the pointer draw a lasso around all points; the explorer says how many are marked."""
+    """The pointer draws a lasso around all points; the explorer says how many are marked."""
     status = page.get_by_test_id("clw-status")
     expect(status).to_have_text("60 of 60 signals.", timeout=90_000)
     canvas = page.locator("canvas").first
@@ -84,14 +84,12 @@ def lassoed(page, place: Path, front_end: str) -> None:
     page.wait_for_timeout(2000)  # jupyter-scatter takes no lasso before its points stand
     box = canvas.bounding_box()
     page.screenshot(path=place / f"{front_end}-points.png")
-    page.keyboard.down("Shift")
     corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.04)]
     page.mouse.move(box["x"] + box["width"] * 0.02, box["y"] + box["height"] * 0.02)
     page.mouse.down()
     for across, down in corners:
         page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down, steps=10)
     page.mouse.up()
-    page.keyboard.up("Shift")
     expect(status).to_have_text("60 of 60 signals, 60 marked.")
     page.wait_for_timeout(500)  # for the picture alone
     page.screenshot(path=place / f"{front_end}-lasso.png")

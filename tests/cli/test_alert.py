@@ -82,6 +82,16 @@ def test_a_place_that_fails_is_told_on_standard_error(failing, tmp_path, monkeyp
     assert "It is owed word of refunds_fail; the next call tries again." in found.stderr
 
 
+def test_a_rule_that_cannot_be_asked_is_named_on_standard_error_without_its_expression(failing, tmp_path):
+    toml = tmp_path / "w" / "clw.toml"
+    toml.write_text(toml.read_text() + "[alerts.rules.broken]\nrate = \"nosuch = 'Ann'\"\nabove = 0.1\n")
+    failing("alert")
+    again = failing("alert", "--only-new")
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "the rule broken cannot be asked" in again.stderr
+    assert "Ann" not in again.stderr
+
+
 def test_an_empty_workspace_is_well(run, tmp_path):
     assert run("alert").stdout == "No rules: declare some in [alerts.rules] of clw.toml.\n"
     (tmp_path / "w" / "clw.toml").write_text(settings())

@@ -2,10 +2,12 @@
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from clworkbench.errors import EvidenceError, SourceError
@@ -142,6 +144,58 @@ def test_a_packed_log_without_a_header_or_with_a_broken_sample_says_so(tmp_path:
         read_scores(tmp_path / "b.eval")
 
 
+def zstd(path: Path, members: dict[str, object]) -> Path:
+    """As recent versions of Inspect pack a log: method 93 in the directory, which `zipfile` cannot write."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, member in members.items():
+            whole = json.dumps(member).encode()
+            sink = pa.BufferOutputStream()
+            with pa.CompressedOutputStream(sink, "zstd") as out:
+                out.write(whole)
+            file.writestr(name, sink.getvalue().to_pybytes())
+            told = file.filelist[-1]
+            told.compress_type, told.file_size, told.CRC = 93, len(whole), zlib.crc32(whole)
+    return path
+
+
+def test_a_log_that_is_packed_with_zstd_is_read_like_any_other(tmp_path: Path):
+    members = {"header.json": {key: value for key, value in LOG.items() if key != "samples"}}
+    members |= {f"samples/{at}_epoch_1.json": each for at, each in enumerate(LOG["samples"])}
+    path = zstd(tmp_path / "new.eval", members)
+    assert read_scores(path).rows.equals(read_scores(packed(tmp_path / "old.eval")).rows)
+    whole = path.read_bytes()
+    mark = whole.index(b"\x28\xb5\x2f\xfd")
+    path.write_bytes(whole[:mark] + b"rubbish" + whole[mark + 7 :])
+    with pytest.raises(SourceError, match=r"header\.json is no JSON|cannot be unpacked"):
+        read_scores(path)
+
+
+def test_words_and_digits_are_the_numbers_that_inspects_own_metrics_take_them_for(tmp_path: Path):
+    """Source: `value_to_float` of inspect_ai 0.3.285; what it takes for 0 with a warning stays ungraded here."""
+    values = {"yes": 1, "No": 0, "TRUE": 1, "false": 0, "0.5": 0.5, "C": 1, "P": 0.5, "N": 0, "nan": None, "c": None}
+    samples = [sample(value, {"s": {"value": value}}) for value in values]
+    samples.append(sample("list", {"s": {"value": [1, 0]}}))
+    (tmp_path / "log.json").write_text(json.dumps(LOG | {"samples": samples}))
+    found = dict(read_scores(tmp_path / "log.json").rows.select("example_id", "score").iter_rows())
+    assert found == {**values, "list": None}
+
+
+def test_a_sample_that_failed_after_some_scorers_is_ungraded_by_the_others(tmp_path: Path):
+    both = {"match": {"value": "C"}, "judge": {"value": "C"}}
+    half = sample("b", {"match": {"value": "C"}}, error={"message": "boom"})
+    unknown = sample("c", both, output={"completion": "x", "choices": [{"stop_reason": "unknown"}]})
+    (tmp_path / "log.json").write_text(json.dumps(LOG | {"samples": [sample("a", both), half, unknown]}))
+    rows = read_scores(tmp_path / "log.json").rows.sort("example_id", "scorer")
+    assert rows.select("example_id", "scorer", "score", "termination").rows() == [
+        ("a", "judge", 1.0, "stop"),
+        ("a", "match", 1.0, "stop"),
+        ("b", "judge", None, "error"),
+        ("b", "match", 1.0, "error"),
+        ("c", "judge", 1.0, None),
+        ("c", "match", 1.0, None),
+    ]
+
+
 def test_samples_of_lm_eval_are_scored_by_the_metrics_that_they_list(tmp_path: Path):
     line = {"doc_id": 0, "doc": {"q": 1}, "resps": [["x"]], "filtered_resps": ["x"], "doc_hash": "f", "target": 3}
     path = tmp_path / "samples_gsm8k_2026-01-02T03-04-05.678.jsonl"
@@ -164,6 +218,28 @@ def test_samples_of_lm_eval_are_scored_by_the_metrics_that_they_list(tmp_path: P
         ("line 4", "no metric that is a number"),
         ("line 5", "no doc_id and responses"),
     ]
+
+
+def test_older_samples_of_lm_eval_that_list_no_metrics_are_scored_by_what_is_a_number_and_no_answer(tmp_path: Path):
+    line = {"doc_id": 0, "doc": {"q": 1}, "target": 3, "resps": [["x"]], "filtered_resps": ["x"], "acc": 0.0}
+    assert read_scores(written(tmp_path / "s.jsonl", line)).rows["scorer"].to_list() == ["acc"]
+    ppl = line | {"metrics": ["word_perplexity"], "word_perplexity": [-3.0, 1]}
+    with pytest.raises(SourceError, match="no sample has a metric that is a number, as where"):
+        read_scores(written(tmp_path / "p.jsonl", ppl))
+
+
+def test_a_text_that_many_examples_share_makes_no_slice_and_0_does(tmp_path: Path):
+    rows = [{"example_id": n, "score": 1, "prompt": "You are " * 9, "level": n % 2} for n in range(4)]
+    found = read_scores(written(tmp_path / "s.jsonl", *rows)).rows
+    assert found["slices"].to_list() == [["level=0"], ["level=1"]] * 2
+
+
+def test_ids_of_digits_keep_their_zeros_and_counts_that_no_column_holds_are_left_out(tmp_path: Path):
+    (tmp_path / "s.csv").write_text("example_id,score\n007,1\n7,0\n")
+    assert read_scores(tmp_path / "s.csv").rows["example_id"].to_list() == ["007", "7"]
+    large = {"example_id": "a", "score": 1, "repetition": 2**40, "n_output_tokens": 10**30}
+    found = read_scores(written(tmp_path / "s.jsonl", large)).rows
+    assert found.select("repetition", "n_output_tokens").rows() == [(0, None)]
 
 
 def test_plain_rows_make_slices_of_the_columns_that_sort_them(tmp_path: Path):
@@ -206,7 +282,7 @@ def test_a_score_that_was_not_graded_stays_as_null(tmp_path: Path):
     [
         ("a.json", "{", "auto", "no JSON"),
         ("a.json", "[" * 100_000, "auto", "no JSON"),
-        ("a.json", "[]", "auto", "no log of Inspect"),
+        ("a.json", "[]", "auto", "neither a result of tau2-bench nor a log of Inspect"),
         ("a.json", "[]", "tau2", "no result of tau2-bench"),
         ("a.jsonl", "{}\n", "lm-eval", "no line is a sample"),
         ("a.jsonl", "not json\n", "auto", "no record has an 'example_id'"),

@@ -1,7 +1,10 @@
 """The explorer on a workspace, without a browser: its answers, its code run again, its still picture."""
 
+import gc
 import json
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import polars as pl
@@ -64,7 +67,7 @@ def test_a_filter_that_cannot_be_used_is_answered_in_words(explorer):
     assert "Did you mean text?" in asked(explorer, kind="look", filters={"where": "txt = 'a'"})["error"]
     assert "is no table" in asked(explorer, kind="look", filters=["a"])["error"]
     assert "no column 'nope'" in asked(explorer, kind="look", filters={}, group_by="nope")["error"]
-    assert "there are look, map, ready, ids, detail, save, pick, push" in asked(explorer, kind="drop")["error"]
+    assert "there are look, map, area, ready, ids, detail, save, pick, push" in asked(explorer, kind="drop")["error"]
     assert "no signal 'x'" in asked(explorer, kind="detail", id="x")["error"]
 
 
@@ -149,6 +152,23 @@ def test_code_keeps_the_moment_up_to_which_something_was_known(place):
     explorer = explore(place, as_of=moment, event_time=True)
     assert explorer.rows.height == 31
     assert len(ran(explorer.code())) == 31
+
+
+def test_a_moment_may_be_written_as_a_text_and_means_utc(place):
+    explorer = explore(place, as_of="2026-03-10T19:00", event_time=True)
+    assert explorer.rows["started_at"].max() == datetime(2026, 3, 10, 13, tzinfo=UTC)  # 28 times seven hours
+    assert ran(explorer.code()) == explorer.rows["interaction_id"].to_list()
+    assert "as_of='2026-03-10T19:00:00+00:00'" in explorer.code()
+
+
+def test_a_closed_explorer_lets_go_of_its_signals(place):
+    explorer = explore(place)
+    held = weakref.ref(explorer._source)
+    explorer.answer({"kind": "look"})
+    explorer.close()
+    del explorer
+    gc.collect()
+    assert held() is None
 
 
 def test_saved_filters_are_a_slice_that_holds_the_same_rows(tmp_path, monkeypatch):

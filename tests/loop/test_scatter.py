@@ -110,3 +110,12 @@ def test_points_that_were_drawn_before_mark_nothing_any_more(explorer, scatter):
     assert explorer.selected == []
     lasso(again, [0])
     assert len(explorer.selected) == 1
+
+
+def test_filters_that_find_nothing_have_no_points_and_the_points_before_stay_linked(explorer, scatter):
+    explorer.filters = {"text": "nobody said this"}
+    with pytest.raises(ClwError, match="find no signal that has a place on the map"):
+        explorer.scatter()
+    explorer.filters = {}
+    lasso(scatter, [0])
+    assert len(explorer.selected) == 1

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from clworkbench.audit.checks import audit
-from clworkbench.errors import ArtefactError, EvidenceError, ModelError, SourceError
+from clworkbench.errors import ArtefactError, EvidenceError, ModelError, SettingsError, SourceError
+from clworkbench.loop.capture import ingest
+from clworkbench.loop.convert import build
+from clworkbench.loop.data import freeze_suite
 from clworkbench.loop.scores import import_scores
-from clworkbench.loop.ship import gate
+from clworkbench.loop.ship import drill, gate, release
 from clworkbench.workspace import Workspace
 
 
@@ -59,6 +62,26 @@ def test_gates_that_were_edited_after_the_import_are_a_finding(workspace, tmp_pa
     assert "gates_edited" in found
 
 
+def test_what_others_import_later_and_more_suites_or_slices_do_not_change_the_gates(workspace, tmp_path):
+    for suite in ("tickets", "calls"):
+        for model, scores in (("new", AFTER), ("old", BEFORE)):
+            more = {suite: "x"} | ({"app": "chat"} if model == "old" else {})
+            path = rows(tmp_path / f"{model}-{suite}.jsonl", scores, **more)
+            import_scores(workspace, path, model=model, suite=suite)
+    both = [{"example_id": f"e{n}", "score": 1, "scorer": scorer} for n in range(80) for scorer in ("score", "other")]
+    (tmp_path / "third.jsonl").write_text("".join(json.dumps(row) + "\n" for row in both))
+    import_scores(workspace, tmp_path / "third.jsonl", model="third", suite="tickets")
+    held = gate(workspace, "new", against="old")
+    assert held.report.decision == "promote"
+    gates = held.report.gates["name"].to_list()
+    assert {"score not worse on calls=x", "score not worse on app=chat"} <= set(gates)
+    assert "gates_edited" not in held.report.findings["kind"].to_list()
+    assert audit(workspace, held.id).ok
+    other = gate(workspace, "new", against="third", suite="tickets").report.gates
+    assert other["name"][0] == "score better on all"
+    assert other["n"][0] == 80
+
+
 def test_without_a_common_suite_it_says_what_there_is(workspace, tmp_path):
     import_scores(workspace, rows(tmp_path / "a.jsonl", BEFORE), model="old", suite="tickets")
     import_scores(workspace, rows(tmp_path / "b.jsonl", AFTER), model="new", suite="calls")
@@ -80,7 +103,11 @@ def test_scores_without_a_name_or_of_an_unknown_run_are_refused(workspace, tmp_p
         import_scores(workspace, path, model="m")
     with pytest.raises(ArtefactError, match="no run 'none'"):
         import_scores(workspace, path, model="run:none", suite="s")
-    for name in ("", " ", "..", "//"):
+    for name in ("a\x1b[31m", "m" * 201):
+        with pytest.raises(EvidenceError, match="names no model") as told:
+            import_scores(workspace, path, model=name, suite="s")
+        assert "\x1b" not in str(told.value)
+    for name in ("", " ", "..", "//", "x" * 300, "é" * 101):
         with pytest.raises(EvidenceError, match="suite"):
             import_scores(workspace, path, model="m", suite=name)
     assert import_scores(workspace, path, model="m", suite="../a\n<b>").report.suite == "a-b"
@@ -103,3 +130,83 @@ def test_the_real_fine_tune_is_promoted_where_it_helped_and_not_where_it_did_not
     retail, telecom = (gate(workspace, "tuned", against="base", suite=f"tau2-{name}") for name in ("retail", "telecom"))
     assert (retail.report.decision, telecom.report.decision) == ("hold", "promote")
     assert "price_missing" in telecom.report.findings["kind"].to_list()
+
+
+FROZEN = """\
+format = 1
+[sources.app]
+format = "openai"
+[outcomes]
+corrected = { negative = "edited", positive = "accepted" }
+[evals]
+suites = ["main"]
+[gates]
+"""
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch) -> Workspace:
+    """A frozen suite of 80 examples and two runs, of which `a` serves; their weights are nowhere."""
+    monkeypatch.setenv("CLW_CONFIG", str(tmp_path / "config"))
+    made = Workspace.create(tmp_path / "w", settings=FROZEN)
+    said = [{"role": "user", "content": "what is one?"}, {"role": "assistant", "content": "it is one"}]
+    accepted = [{"name": "accepted", "at": "2026-03-01T12:00:00Z"}]
+    record = {"id": "1", "created": "2026-03-01T11:00:00Z", "messages": said, "feedback": accepted}
+    (tmp_path / "log.jsonl").write_text(json.dumps(record) + "\n")
+    ingest(made, [tmp_path / "log.jsonl"], "app")
+    examples = [{"id": f"e{n}", "input": f"ask {n}", "expected": "yes"} for n in range(80)]
+    (tmp_path / "suite.jsonl").write_text("".join(json.dumps(each) + "\n" for each in examples))
+    freeze_suite(made, "main", tmp_path / "suite.jsonl")
+    learned = build(made, "s").id
+    for name in "ab":
+        about = {"base": "b", "method": "sft", "adapter_sha256": name}
+        made.publish(f"run:{name}", parents=[learned], about=about)
+    made.publish("release:a", parents=["run:a"], about={"run": "run:a"})
+    made.catalog.set_champion("release:a", "for the test")
+    return made
+
+
+def test_what_was_imported_for_a_run_is_told_in_its_gate_and_on_the_card_of_its_release(served, tmp_path):
+    import_scores(served, rows(tmp_path / "a.jsonl", BEFORE, scorer="exact_match"), model="release:a", suite="main")
+    import_scores(served, rows(tmp_path / "b.jsonl", AFTER, scorer="exact_match"), model="b", suite="main")
+    held = gate(served, "run:b")
+    assert held.report.decision == "promote"
+    told = held.report.findings.filter(kind="imported")["detail"].to_list()
+    assert len(told) == 2
+    assert told[0].startswith("run:b on main@")
+    assert "scores were not measured here, but brought in from b.jsonl (SHA-256 " in told[0]
+    checks = {check.name: check.ok for check in audit(served, held.id).checks}
+    assert checks["imported"]
+    assert [name for name, ok in checks.items() if not ok] == ["run:a > manifest's form", "run:b > manifest's form"]
+    made = release(served, "run:b")
+    card = (served.artefact_folder(made.id) / "card.md").read_text()
+    assert card.count("brought in from") == 2
+
+
+def test_scores_on_a_suite_of_ones_own_name_release_nothing(served, tmp_path):
+    import_scores(served, rows(tmp_path / "a.jsonl", BEFORE), model="run:a", suite="elsewhere")
+    import_scores(served, rows(tmp_path / "b.jsonl", AFTER), model="run:b", suite="elsewhere")
+    assert gate(served, "run:b", suite="elsewhere").report.decision == "promote"
+    with pytest.raises(EvidenceError, match="never held against"):
+        release(served, "run:b")
+
+
+def test_gates_may_name_a_metric_that_was_only_imported_though_a_suite_is_frozen(served, tmp_path):
+    toml = served.folder / "clw.toml"
+    toml.write_text(toml.read_text() + 'metric = "tone"\ntarget = "team=red"\n')
+    place = Workspace(served.folder)
+    for model, scores in (("old", BEFORE), ("new", AFTER)):
+        import_scores(place, rows(tmp_path / f"{model}.jsonl", scores, scorer="tone"), model=model, suite="tickets")
+    assert gate(place, "new", against="old").report.gates["name"][0] == "tone better on team=red"
+    assert "tone lost on team=red" in drill(place, "old").frame["planted"].to_list()
+    with pytest.raises(SettingsError, match="no slice 'team=red' in the suites"):
+        gate(place, "run:b")
+
+
+def test_the_format_that_is_named_makes_no_other_scores_of_a_file(workspace, tmp_path):
+    path = rows(tmp_path / "a.jsonl", BEFORE, error="asked jo@example.org")
+    first = import_scores(workspace, path, model="old", suite="tickets")
+    again = import_scores(workspace, path, model="old", suite="tickets", form="jsonl")
+    assert again.known
+    assert again.manifest["id"] == first.manifest["id"]
+    assert "jo@example.org" not in str(workspace.read("scores")["error"].to_list())

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -244,6 +245,23 @@ def test_drift_without_harm_is_weak_evidence_and_with_harm_it_decides(harm, weig
     assert found.weight == weight
     assert says in found.says
     assert weighed.of_drift(report(None, why="not enough data: no signals")).weight == NEITHER
+
+
+@pytest.mark.parametrize(
+    ("column", "part", "says"),
+    [
+        ("text: topics", "topic 2: parcel · jo", "(topic 2: failures 10%"),
+        ("attributes.city", "attributes.city = 'Bern'", "(a value of attributes.city: failures 10%"),
+    ],
+)
+def test_words_of_production_do_not_reach_the_evidence(column, part, says):
+    harmful = report("worse")
+    found = weighed.of_drift(
+        replace(harmful, parts=harmful.parts.with_columns(column=pl.lit(column), part=pl.lit(part)))
+    )
+    assert says in found.says
+    assert "parcel" not in found.says
+    assert "Bern" not in found.says
 
 
 def test_what_waits_at_reviewers_leans_against_it_and_candidates_without_a_label_are_told():

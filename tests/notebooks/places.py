@@ -1,6 +1,7 @@
 """On which workspace a notebook is tried."""
 
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -18,6 +19,9 @@ OWN = {
 }
 """Notebooks that write into a workspace of their own, and what makes it."""
 
+COPIED = ("04_training_set", "05_train")
+"""Notebooks that write into a workspace in which the loop has gone round: each gets a copy of its own."""
+
 SERVING = ("03_label",)
 """Notebooks that start the annotators' server, and leave it running."""
 
@@ -34,6 +38,8 @@ def only_reads(source: Path) -> bool:
 
 def place_for(source: Path, tiny_workspace: Path, tmp_path: Path) -> Path:
     """The workspace that a notebook is tried on; its own where it writes."""
+    if source.stem in COPIED:
+        return copytree(tiny_workspace, tmp_path / "w")
     return tiny_workspace if only_reads(source) else OWN[source.stem](tmp_path / "w").folder
 
 

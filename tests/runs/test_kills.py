@@ -3,13 +3,13 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clworkbench.runs.dpo import train_dpo
 from clworkbench.runs.kto import train_kto
+from clworkbench.runs.resumed import OnStep
 from clworkbench.runs.reward import train_reward
 from clworkbench.runs.settings import DpoSettings, KtoSettings, RewardSettings, RunResult, RunSettings, SftSettings
 from clworkbench.runs.sft import train_sft
@@ -29,7 +29,7 @@ what, _, at = place.rpartition(" ")
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def on_step(step, steps, loss):
+def on_step(step, *told):
     if place == f"step {step}":
         die()
 
@@ -54,7 +54,7 @@ trained(method, Path(base), Path(out), on_step)
 """
 
 
-def trained(method: str, base: Path, out: Path, on_step: Callable[[int, int, float], None] | None = None) -> RunResult:
+def trained(method: str, base: Path, out: Path, on_step: OnStep | None = None) -> RunResult:
     """A run of six steps, with a checkpoint after every second."""
     learn, rows, settings = {
         "sft": (train_sft, completions(), SftSettings),

@@ -140,14 +140,12 @@ def test_a_bare_trl_script_with_the_same_settings_learns_the_same(
 def test_a_run_killed_with_signal_9_goes_on_to_the_same_bytes(
     undisturbed: RunResult, tiny_base: Path, tmp_path: Path, at: int
 ):
-    code = f"def on_step(step, steps, loss):\n    if step == {at}: os.kill(os.getpid(), signal.SIGKILL)"
+    code = f"def on_step(step, *told):\n    if step == {at}: os.kill(os.getpid(), signal.SIGKILL)"
     killed = run_apart(code, tiny_base, tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "adapter").exists()
     steps: list[int] = []
-    resumed = train_sft(
-        training_rows(), tiny_base, tmp_path, QUICK, on_step=lambda step, _steps, _loss: steps.append(step)
-    )
+    resumed = train_sft(training_rows(), tiny_base, tmp_path, QUICK, on_step=lambda step, *_told: steps.append(step))
     assert steps[0] == (3 if at == 3 else 5)
     assert resumed.adapter_sha256 == undisturbed.adapter_sha256
     assert resumed.losses.equals(undisturbed.losses)
@@ -188,7 +186,7 @@ def test_a_run_killed_before_its_last_word_ends_with_the_same_bytes(
 
 
 def test_ctrl_c_comes_through_and_the_same_call_goes_on(undisturbed: RunResult, tiny_base: Path, tmp_path: Path):
-    def interrupt(step: int, _steps: int, _loss: float) -> None:
+    def interrupt(step: int, *_told: float) -> None:
         if step == 3:
             raise KeyboardInterrupt
 
@@ -199,7 +197,7 @@ def test_ctrl_c_comes_through_and_the_same_call_goes_on(undisturbed: RunResult, 
 
 
 def test_checkpoints_of_other_rows_are_not_gone_on_from(undisturbed: RunResult, tiny_base: Path, tmp_path: Path):
-    def interrupt(step: int, _steps: int, _loss: float) -> None:
+    def interrupt(step: int, *_told: float) -> None:
         if step == 5:
             raise KeyboardInterrupt
 
@@ -232,7 +230,7 @@ def test_a_finished_run_answers_at_once_and_is_never_overwritten(
 ):
     out = undisturbed.adapter.parent
 
-    def never(_step: int, _steps: int, _loss: float) -> None:
+    def never(*_told: float) -> None:
         pytest.fail("it trained again")
 
     again = train_sft(training_rows(), tiny_base, out, QUICK, on_step=never)

@@ -219,3 +219,9 @@ def test_calls_match_in_any_order_and_none_where_none_must_be_made():
     assert graded("function_call", CALL, "no call") is None
     assert graded("function_name", '{"name": "refund"}', CALL) == 1
     assert graded("function_name", other, CALL) == 0
+
+
+def test_calls_that_differ_by_the_type_of_a_value_only_are_told_apart_in_any_order():
+    one, true = (f'{{"name": "f", "arguments": {{"a": {value}}}}}' for value in ("1", "true"))
+    assert graded("function_call", f"[{true}, {one}]", f"[{one}, {true}]") == 1
+    assert graded("function_call", f"[{true}, {true}]", f"[{one}, {true}]") == 0

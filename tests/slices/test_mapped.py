@@ -92,3 +92,24 @@ def test_too_few_texts_for_a_map_are_told_in_words():
         assert explored.mapped.is_made(10)
         with pytest.raises(ClwError, match="too few to be laid out"):
             explored.grid(Filters())
+
+
+def test_the_words_that_tell_an_area_apart_are_those_that_stand_in_it_alone():
+    said = [f"{what} {n}" for n in range(60) for what in ("refund the invoice", "late order")]
+    rows = pl.DataFrame({"interaction_id": [f"i{n}" for n in range(120)], "text": [*said[:118], "hello", None]})
+    explored = Explored(rows, {})
+    at = explored.points(Filters()).filter(pl.col("interaction_id") == "i0").row(0, named=True)
+    area = (at["x"] - 1e-6, at["x"] + 1e-6, at["y"] - 1e-6, at["y"] + 1e-6)
+    told = explored.telling(Filters(area=area))
+    assert set(told.replace(" · ", " ").split()) <= {"refund", "the", "invoice"}
+    assert told
+    assert explored.telling(Filters(area=(8.0, 9.0, 8.0, 9.0))) == ""
+    assert explored.telling(Filters(area=area, text="refund")) == ""
+
+
+def test_points_are_the_signals_that_have_a_place(explored):
+    points = explored.points(Filters(values={"app": ("a",)}))
+    held = signals().filter(pl.col("app") == "a", pl.col("text").is_not_null())
+    assert points["interaction_id"].to_list() == held["interaction_id"].to_list()
+    states = {True: "good", False: "bad", None: "pending"}
+    assert points["outcome"].to_list() == [states[each] for each in held["outcome"]]

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from clworkbench.errors import NotebookError
+from clworkbench.errors import ClwError, NotebookError
 
 if TYPE_CHECKING:
     import anywidget
+    import pandas as pd
 
 COLOURS = {"good": "#2f86c9", "bad": "#d9631e", "pending": "#8a8f98"}
 """By outcome, told apart without red and green; the explorer's own."""
 
 HEIGHT = 420
+POINT = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,10 @@ def drawn(points: Points) -> "anywidget.AnyWidget":
 
     Raises:
         NotebookError: jupyter-scatter is not installed.
+        ClwError: there are none.
     """
+    if not points.of:
+        raise ClwError("scatter: the filters find no signal that has a place on the map. Take one of them away.")
     try:
         import jscatter
     except ModuleNotFoundError as error:
@@ -62,7 +67,18 @@ def drawn(points: Points) -> "anywidget.AnyWidget":
             "The explorer's own map, a grid, needs nothing more."
         ) from None
     rows = points.frame.select("x", "y", pl.col("outcome").cast(pl.Enum(list(COLOURS)))).to_pandas()
-    chart = jscatter.Scatter(data=rows, x="x", y="y", color_by="outcome", color_map=COLOURS, height=HEIGHT)
-    chart.axes(labels=[points.said, ""]).legend(legend=True)
+    chart = jscatter.Scatter(
+        data=rows, x="x", y="y", x_scale=_with_margin(rows["x"]), y_scale=_with_margin(rows["y"]), height=HEIGHT
+    )
+    chart.color(by="outcome", map=COLOURS).size(POINT).axes(labels=[points.said, ""]).legend(legend=True)
+    # JupyterLab takes Shift and a drag, which would draw a lasso in the mode that moves the picture, for itself.
+    chart.mouse("lasso")
     widget: anywidget.AnyWidget = chart.widget
     return widget
+
+
+def _with_margin(values: "pd.Series[float]") -> tuple[float, float]:
+    """From the least to the greatest value and a bit farther, so that a lasso gets around all points."""
+    low, high = float(values.min()), float(values.max())
+    margin = (high - low) / 20 or 1.0
+    return low - margin, high + margin

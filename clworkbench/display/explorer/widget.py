@@ -15,6 +15,9 @@ from clworkbench.errors import ClwError
 
 HERE = Path(__file__).parent
 
+PARTS = ("elements", "charts", "conversation", "map", "explorer")
+"""The scripts that are one module when they are joined in this order, so that nothing has to be built."""
+
 State = Mapping[str, object]
 """Filters, as `slices.filters.Filters.state` has them."""
 
@@ -36,6 +39,9 @@ class Source(Protocol):
 
     def grid(self, filters: State) -> dict[str, object]:
         """The map of what the filters leave, or how far it is, as JSON."""
+
+    def area(self, filters: State) -> str:
+        """In words, what tells the filters' area of the map apart; waits for the map."""
 
     def points(self, filters: State) -> Points:
         """Where what the filters leave lies on the map; waits for the map."""
@@ -84,7 +90,7 @@ class Explorer(anywidget.AnyWidget):
         offers: what may be chosen, and what is seen first; it never changes.
     """
 
-    _esm = HERE / "explorer.js"
+    _esm = "\n".join((HERE / f"{part}.js").read_text("utf-8") for part in PARTS)
     _css = HERE / "explorer.css"
     filters = traitlets.Dict().tag(sync=True)
     group_by = traitlets.Unicode("").tag(sync=True)
@@ -149,11 +155,12 @@ class Explorer(anywidget.AnyWidget):
 
         Raises:
             NotebookError: jupyter-scatter is not installed.
-            ClwError: too little was said for a map.
+            ClwError: too little was said for a map, or the filters find nothing that lies on it.
         """
+        made = Lasso(self, self._source.points(self.filters))
         if self._scatter is not None:
             self._scatter.end()
-        self._scatter = Lasso(self, self._source.points(self.filters))
+        self._scatter = made
         return in_front_end(self._scatter.chart)
 
     def lassoed(self, ids: Sequence[str]) -> str:
@@ -215,6 +222,7 @@ class Explorer(anywidget.AnyWidget):
 ANSWERS: dict[str, Callable[[Source, Mapping[str, object]], object]] = {
     "look": lambda source, asked: source.look(asked),
     "map": lambda source, asked: source.grid(_filters(asked)),
+    "area": lambda source, asked: source.area(_filters(asked)),
     "ready": lambda source, _: source.prepare(),
     "ids": lambda source, asked: source.ids(_filters(asked)),
     "detail": lambda source, asked: source.detail(str(asked.get("id"))),

@@ -81,7 +81,7 @@ def slices(examples: Mapping[str, Mapping[str, object]]) -> dict[str, list[str]]
     known: dict[str, set[str]] = {}
     for fields in examples.values():
         for field, value in fields.items():
-            known.setdefault(field, set()).add(repr(value) if _is_short(value) else "")
+            known.setdefault(field, set()).add(repr(value) if _is_short(field) and _is_short(value) else "")
     most = min(MOST_VALUES, max(1, len(examples) - 1))
     sorting = {field for field, values in known.items() if "" not in values and len(values) <= most}
     return {
