@@ -42,7 +42,7 @@ class NotebookError(ClwError):
 
 
 class BudgetError(ClwError):
-    """What may be spent on a kind of work in this month is spent; the command line answers no (status 1)."""
+    """A limit of `[budget]` is reached, or would be exceeded; the command line answers no (status 1)."""
 
 
 class ForgetError(ClwError):

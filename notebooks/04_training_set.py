@@ -28,7 +28,8 @@ def _():
     TEXTS = True  # whether cells show what customers and models wrote
     NAME = "lesson"  # of the sets, with the kind behind it
     KINDS = ["sft", "preference", "unpaired", "reward", "prompts"]  # leave out what your signals cannot give
-    return KINDS, NAME, SEED, TEXTS, WORKSPACE
+    ASKED = ["prompt", "completion"]  # what to show of the first kind's rows: of pairs, also chosen and rejected
+    return ASKED, KINDS, NAME, SEED, TEXTS, WORKSPACE
 
 
 @app.cell
@@ -62,12 +63,7 @@ def _(KINDS, NAME, SEED, WORKSPACE, clw, open_desk):
 
 @app.cell
 def _(pl, sets):
-    pl.DataFrame(
-        [
-            {"kind": kind, "rows": made.frame.height, "new": made.built.n_new, **made.built.splits}
-            for kind, made in sets.items()
-        ]
-    )
+    pl.DataFrame([{"kind": kind, "new": sets[kind].built.n_new, **sets[kind].built.splits} for kind in sets])
     return
 
 
@@ -107,11 +103,8 @@ def _(mo):
 
 @app.cell
 def _(pl, sets):
-    pl.DataFrame(
-        [(kind, word, said) for kind, made in sets.items() for word, said in made.findings],
-        schema={"kind": pl.String, "finding": pl.String, "detail": pl.String},
-        orient="row",
-    )
+    found = [(kind, *finding) for kind in sets for finding in sets[kind].findings]
+    pl.DataFrame(found, schema=["kind", "finding", "detail"], orient="row")
     return
 
 
@@ -130,11 +123,8 @@ def _(mo):
 @app.cell
 def _(first, pl):
     proof = first.manifest["leakage"]
-    pl.DataFrame(
-        [(leak, found, proof["planted"][leak]) for leak, found in proof["checked"].items()],
-        schema={"leak": pl.String, "rows found": pl.Int64, "a planted one is found": pl.Boolean},
-        orient="row",
-    )
+    leaks = [(leak, n, proof["planted"][leak]) for leak, n in proof["checked"].items()]
+    pl.DataFrame(leaks, schema=["leak", "rows that show it", "a planted one is found"], orient="row")
     return
 
 
@@ -186,13 +176,14 @@ def _(mo):
 
 
 @app.cell
-def _(TEXTS, first, pl):
-    said = [
-        pl.col(column).list.last().struct.field("content").str.head(80).alias(column)
-        for column in ("prompt", "completion", "chosen", "rejected")
-        if TEXTS and column in first.frame.columns
-    ]
-    first.frame.head(10).select("split", "rule", "weight", *said, "row_id")
+def _(ASKED, TEXTS, first, pl):
+    last = pl.all().exclude("split", "rule", "weight").list.last().struct.field("content")
+    texts = (
+        first.frame.head(10)
+        .select("split", "rule", "weight", *ASKED)
+        .select("split", "rule", "weight", last.str.head(80).name.keep())
+    )
+    texts if TEXTS else texts.select("split", "rule", "weight")
     return
 
 
@@ -202,7 +193,7 @@ def _(mo):
     ## What to do next
 
     - Train on one of them: `05_train`, or `clw train NAME` (the method follows from the kind).
-    - Take rows into your own trainer: `clw.dataset(workspace, first.id)` is a `datasets.Dataset` with TRL's columns, and
+    - Take rows into your own trainer: `clw.dataset(workspace, first.id)` is a `datasets.Dataset` with TRL's columns;
       `training_sets/<name>@<version>/rows.parquet` is plain Parquet.
     - Only some signals: `clw.build(workspace, NAME, where="model = 'small-v2'")`; weights, balance and the time-forward
       holdout stand in `[training]` of `clw.toml`.

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.install import NEWEST
 from clworkbench.labels.server.process import serve, stop
+
+# How long an example takes says more of what else runs on the machine than of our code.
+settings.register_profile("clworkbench", deadline=None)
+settings.load_profile("clworkbench")
 
 os.environ.setdefault("CLW_CACHE", str(Path(__file__).parents[1] / ".venv" / "cache"))
 

@@ -98,7 +98,7 @@ def test_an_unknown_column_like_nothing_known_gets_the_rule_of_quotes() -> None:
         parse('app = "desk"', ["app"])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.text(max_size=60)
     | st.lists(

@@ -59,6 +59,8 @@ def test_a_length_of_time_is_a_number_and_a_unit(text, length):
             r"\[labels.ask.a\] no such key 'ask'. Did you mean 'asks'",
         ),
         ("[outcomes]\ngood = { positiv = 'a' }", r"\[outcomes.good\] no such key 'positiv'. Did you mean 'positive'\?"),
+        ("[slices]\nfine = 'a = 1'\n[slices.evil]\nx = 1", r"\[slices.evil\] Expected `str`, got `object`"),
+        ("[policy.sample]\nrates = { b = 0.5, a = 2 }", r"\[policy.sample.rates.a\] Expected `float` <= 1.0"),
         ("[policy.sample]\nrates = { a = 2 }", r"\[policy.sample.rates.a\] Expected `float` <= 1.0"),
         ("[evals]\nwxyz = 1", r"\[evals\] no such key 'wxyz'. There: suites, scorers, .*commented out"),
         ("[policy]\nredaction = 'of'", r"Invalid enum value 'of'\. There: off, patterns\."),

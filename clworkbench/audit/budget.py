@@ -176,14 +176,6 @@ class Meter:
             self._settings = self._workspace.settings.budget
         return standings(self._workspace, self._kind, self._settings, run=run)
 
-    def check(self) -> None:
-        """Call it where the step can be stopped and go on later.
-
-        Raises:
-            BudgetError: nothing is left.
-        """
-        refuse_spent(self._kind, self.limits())
-
 
 @contextmanager
 def metered(

@@ -6,8 +6,7 @@ import msgspec
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from clworkbench import expressions
-from clworkbench.audit import trusted
+from clworkbench.audit import taught, trusted
 from clworkbench.audit.check import Check, failed, passed
 from clworkbench.audit.origins import REBUILD, SetManifest
 from clworkbench.audit.whole import RESTORE, some
@@ -18,6 +17,7 @@ from clworkbench.policy.redaction import MESSAGE_COLUMNS, redact
 from clworkbench.policy.sampling import sampled
 from clworkbench.schemas import MESSAGES, TRAINING_ROWS, TrainingKind
 from clworkbench.settings import PolicySettings
+from clworkbench.slices.slice import holds_in
 from clworkbench.training_sets.descent import asking
 from clworkbench.training_sets.texts import conversation, normalised
 from clworkbench.workspace import Workspace
@@ -35,7 +35,7 @@ def checks(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[
     recorded, policy = _recorded(said)
     if policy is None:
         return [recorded]
-    slices = said.settings.get("slices", {})
+    slices = _slices(said)
     found = _signals(workspace, rows, said)
     ids = rows.select("row_id", interaction_id="signal_ids").explode("interaction_id", empty_as_null=False)
     behind = found.join(ids, on="interaction_id", how="inner", maintain_order="left")
@@ -45,7 +45,7 @@ def checks(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[
     return [
         recorded,
         _kept(behind, said),
-        none_excluded("excluded", behind, policy, slices if isinstance(slices, Mapping) else {}),
+        none_excluded("excluded", behind, policy, slices),
         none_excluded("today's policy", behind, today.policy, today.slices),
         texts_kept(rows.select("row_id").hstack(texts), policy),
         _withdrawn(workspace, behind),
@@ -54,6 +54,7 @@ def checks(workspace: Workspace, rows: pl.DataFrame, said: SetManifest) -> list[
         _sampled(workspace, behind, policy),
         _rates(workspace, found, policy),
         trusted.quality(workspace, own, found, policy, said),
+        taught.right_way_round(workspace, rows, found, said),
         *_caps(own, policy, said),
     ]
 
@@ -86,10 +87,16 @@ def _recorded(said: SetManifest) -> tuple[Check, PolicySettings | None]:
     except msgspec.ValidationError as error:
         return failed("policy", 1, f"none that this version reads: {error}. {REBUILD}."), None
     if said.policy_sha256 is None:
-        return failed("policy", 1, f"the manifest does not give its hash: an older version made it. {REBUILD}."), policy
+        return passed("policy", 1, "its hash is not recorded: an older version made the set"), policy
     right = said.policy_sha256 == sha256_json(plain)
     found = "recorded, with its hash" if right else f"its hash is not that of the policy in the manifest. {RESTORE}."
     return Check("policy", right, 1, found), policy
+
+
+def _slices(said: SetManifest) -> Mapping[str, str]:
+    """The slices that the set was built with, as its manifest has them."""
+    slices = said.settings.get("slices", {})
+    return {name: str(text) for name, text in slices.items()} if isinstance(slices, Mapping) else {}
 
 
 def _kept(behind: pl.DataFrame, said: SetManifest) -> Check:
@@ -98,7 +105,7 @@ def _kept(behind: pl.DataFrame, said: SetManifest) -> Check:
     if condition is None:
         return passed("where", behind.height, "no condition was set")
     try:
-        kept = expressions.holds(behind, str(condition), where="where")
+        kept = holds_in(behind, str(condition), _slices(said), where="where")
     except (ClwError, PolarsError, PanicException) as error:
         return failed("where", 1, f"{error}")
     wrong = behind["row_id"].filter(~kept).n_unique()
@@ -153,6 +160,9 @@ def _second_tier(texts: pl.DataFrame, policy: PolicySettings, said: SetManifest)
     """What left was looked at by what the policy demands, and carries no mark that tells two conversations alike."""
     name = "second tier"
     engine = None if said.leaving is None else said.leaving.get("engine")
+    plain = said.settings.get("policy")
+    if said.leaving is None and isinstance(plain, Mapping) and "leaving" not in plain:
+        return passed(name, 0, "not recorded: an older version made the set, which had no second tier")
     demanded = ["off"] if policy.redaction == "off" else TIERS[policy.leaving]
     if engine not in demanded:
         return failed(name, 1, f"the policy demands {' or '.join(demanded)}, and {engine} is recorded. {REBUILD}.")

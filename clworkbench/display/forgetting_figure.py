@@ -35,8 +35,9 @@ def forgetting_figure(frame: pl.DataFrame, *, title: str) -> "Figure":
     )
     seen: set[str] = set()
     for at, panel in enumerate(panels, start=1):
+        edges = _edges(panel)
         for (verdict,), part in panel.group_by("verdict", maintain_order=True):
-            figure.add_trace(_dots(part, str(verdict), legend=str(verdict) not in seen), row=at, col=1)
+            figure.add_trace(_dots(part, str(verdict), edges, legend=str(verdict) not in seen), row=at, col=1)
             seen.add(str(verdict))
         names = [plain(f"{where}  (n = {n:,})") for where, n in panel.select("where", "n").iter_rows()]
         figure.add_vline(x=0, line_width=1, line_color=MUTED, row=at, col=1)
@@ -44,15 +45,24 @@ def forgetting_figure(frame: pl.DataFrame, *, title: str) -> "Figure":
         order = {"categoryorder": "array", "categoryarray": panel["where"].to_list()[::-1]}
         ticks = {"tickvals": panel["where"].to_list(), "ticktext": names, "tickfont": {"color": INK}}
         figure.update_yaxes(automargin=True, **order, **ticks, row=at, col=1)
-        figure.update_xaxes(title_text=f"{panel['metric'][0]}: run minus parent", zeroline=False, row=at, col=1)
+        title_text = f"{panel['metric'][0]}: run minus parent"
+        figure.update_xaxes(title_text=title_text, zeroline=False, range=list(edges), row=at, col=1)
     figure.update_layout(legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0})
     return styled(figure, title=title, height=height)
 
 
-def _dots(part: pl.DataFrame, verdict: str, *, legend: bool) -> dict[str, object]:
+def _edges(panel: pl.DataFrame) -> tuple[float, float]:
+    """Room for all that is drawn, 0 and the margin among it."""
+    seen = [0.0, -panel["margin"][0], *panel["difference"], *panel["low"].drop_nulls(), *panel["high"].drop_nulls()]
+    apart = 0.06 * (max(seen) - min(seen)) or 0.01
+    return min(seen) - apart, max(seen) + apart
+
+
+def _dots(part: pl.DataFrame, verdict: str, edges: tuple[float, float], *, legend: bool) -> dict[str, object]:
     colour, symbol = LOOK[verdict]
-    array = (part["high"] - part["difference"]).fill_null(0).to_list()
-    below = (part["difference"] - part["low"]).fill_null(0).to_list()
+    # What nothing bounds reaches to the edge.
+    array = (part["high"].fill_null(edges[1]) - part["difference"]).to_list()
+    below = (part["difference"] - part["low"].fill_null(edges[0])).to_list()
     return {
         "type": "scatter",
         "mode": "markers",

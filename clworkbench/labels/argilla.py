@@ -159,7 +159,12 @@ class Argilla(Records):
         members = self.call("GET", f"workspaces/{team_id}/users", _Users).items
         if user_id in {user.id for user in members}:
             return False
-        self.call("POST", f"workspaces/{team_id}/users", _User, json={"user_id": user_id})
+        try:
+            self.call("POST", f"workspaces/{team_id}/users", _User, json={"user_id": user_id})
+        except Refused as error:
+            if error.status != 409:
+                raise
+            return False  # somebody else did it meanwhile
         return True
 
     # data sets

@@ -58,7 +58,16 @@ class Build:
         """What should be known of the set: a word, and a sentence."""
         bias = self.built.about.get("length_bias")
         length = [("length", in_words(bias))] if isinstance(bias, dict) else []
-        return [*self.built.findings, *length]
+        return [*self.built.findings, *length, *self._sampled()]
+
+    def _sampled(self) -> list[tuple[str, str]]:
+        """Where the proof looked at some rows only."""
+        proof = self.manifest.get("leakage")
+        closely = proof.get("looked_at_closely") if isinstance(proof, dict) else None
+        if not closely or (closely["rows"], closely["holdout_rows"]) == (proof["rows"], proof["holdout_rows"]):
+            return []
+        of = f"{closely['rows']:,} of {proof['rows']:,} rows, and {closely['holdout_rows']:,} of those held out"
+        return [("proof", f"near-duplicates and quotes were looked for again in {of}")]
 
     def _repr_html_(self) -> str:
         found = html_table(("finding", ""), self.findings) if self.findings else ""

@@ -110,7 +110,7 @@ def compatibility(
 
     before, folder = str(runs[-1]["base"]), weights(base)
     tokenizer, was = _tokenizer(folder), _tokenizer_of(before)
-    checks, limits = template(tokenizer), dict[str, int]()
+    checks, limits = template(was, tokenizer), dict[str, int]()
     if any(each.verdict == "refused" for each in checks):
         return _told(before, base, checks, limits)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

@@ -1,6 +1,6 @@
 """Convert: from signals and labels, under the policy, to a training set of some kind that is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from clworkbench.loop.model import resolve
 from clworkbench.policy.influence import brigaded
 from clworkbench.schemas import SUITE, TrainingKind
 from clworkbench.settings import settings_dict
+from clworkbench.slices.slice import holds_in, named_in
 from clworkbench.training_sets.allowed import Allowed
 from clworkbench.training_sets.descent import BuiltSet, Rules, asking
 from clworkbench.training_sets.holdout import cut_at
@@ -59,7 +60,7 @@ def build(
         kind: what its rows are for: sft, preference, unpaired, reward or prompts.
         as_of: only what was known by then; all when None.
         event_time: goes by the events' dates, not by when they were committed.
-        where: an expression over signals that keeps only some; `[training] where` when None.
+        where: an expression over signals, or the name of a slice, that keeps only some; `[training] where` when None.
         learned_by: id of a run: rows of its training set count as learned and are replayed as `[training] replay`
             says.
 
@@ -105,7 +106,7 @@ def drafted(
     labels = workspace.labels(as_of=as_of, event_time=event_time)
     labels = labels.with_columns(counts=pl.col("label_id").is_in(verdict.labels["label_id"].implode()))
     rules = Rules(
-        where=expressions.holds(found, condition, where="where") if condition else None,
+        where=holds_in(found, condition, workspace.settings.slices, where="where") if condition else None,
         holdout=settings.holdout,
         cut=cut_at(_settled(found, labels)["started_at"], settings.forward),
         replay=settings.replay,
@@ -120,7 +121,8 @@ def drafted(
     made = made_of(workspace, kind, Known(found, labels, as_of, event_time), examples, rules)
     proof = proved(asking(made.frame, kind), examples, workspace.pseudonyms, cut=rules.cut)
     _check(made, proof, name, learned_by)
-    config = _config(workspace, rules, condition) | {"experts": expert_keys(workspace)}
+    named = {one.name: one.expression for one in named_in(found, condition or "", workspace.settings.slices)}
+    config = _config(workspace, rules, condition, named) | {"experts": expert_keys(workspace)}
     about: dict[str, object] = {
         "rows_kind": kind,
         "as_of": as_of.isoformat() if as_of else None,
@@ -161,14 +163,15 @@ def disputed(verdict: Adjudicated) -> list[str]:
     return held["interaction_id"].unique().sort().to_list()
 
 
-def _config(workspace: Workspace, rules: Rules, condition: str | None) -> dict[str, object]:
+def _config(workspace: Workspace, rules: Rules, condition: str | None, named: Mapping[str, str]) -> dict[str, object]:
     """The settings that a set is made with, as its manifest keeps them and an audit derives it again."""
     settings = workspace.settings
+    balanced = {name: settings.slices[name] for name in settings.training.balance}
     return {
         "training": settings_dict(settings.training),
         "where": condition,
         "policy": settings_dict(settings.policy),
-        "slices": dict(rules.allowed.slices),
+        "slices": {**rules.allowed.slices, **named, **balanced},
         "outcomes": [settings_dict(rule) for rule in settings.outcomes],
     }
 

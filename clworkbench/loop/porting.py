@@ -1,6 +1,6 @@
 """What of a training set another base can read: its template, its length, its words, and what it knows already."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -50,7 +50,7 @@ class Taught:
     max_tokens: int
 
 
-def template(tokenizer: "PreTrainedTokenizerBase") -> list[Check]:
+def template(old: "PreTrainedTokenizerBase | None", tokenizer: "PreTrainedTokenizerBase") -> list[Check]:
     """What the base's chat template does, whatever the rows are."""
     if tokenizer.chat_template is None:
         says = (
@@ -62,7 +62,7 @@ def template(tokenizer: "PreTrainedTokenizerBase") -> list[Check]:
     said = [f"system messages are {reads.system}", f"further turns are {reads.turns}"]
     said.append(f"{', '.join(reads.unrendered)} left out" if reads.unrendered else "tools and calls are rendered")
     checks = [Check("chat template", "fits", "; ".join(said))]
-    if reads.adds_system:
+    if reads.adds_system and not (old is not None and template_reads(old).adds_system):
         checks.append(Check("chat template", "finding", "it adds a system message of its own where none is given"))
     if not reads.ends:
         says = f"no answer ends with {tokenizer.eos_token!r}, at which generation stops: it does not learn to stop"
@@ -145,7 +145,7 @@ def _left_out(taught: Taught, reads: TemplateReads) -> list[Check]:
     return checks
 
 
-def _some(talks: list[str], holds: pl.Expr) -> pl.Expr:
+def _some(talks: Sequence[str], holds: pl.Expr) -> pl.Expr:
     return pl.any_horizontal(pl.col(name).list.eval(holds).list.any() for name in talks)
 
 
@@ -153,10 +153,7 @@ def length(taught: Taught, before: pl.DataFrame | None, after: pl.DataFrame, max
     """How much longer the rows are, and how many are cut, or leave no room for an answer."""
     over, cut = _over(after, max_tokens), None if before is None else _over(before, taught.max_tokens)
     full = after.filter(pl.col("prompt") >= max_tokens).height if "prompt" in after.columns else 0
-    ratio = None
-    if before is not None and before[WHOLE].sum():
-        both = before.join(after, on="row_id", suffix="_after")
-        ratio = float(both[f"{WHOLE}_after"].sum() / both[WHOLE].sum())
+    ratio = None if before is None else _ratio(before, after)
     said = f"{over:,} of {after.height:,} rows are longer than max_tokens = {max_tokens}"
     said += "" if cut is None else f", before {cut:,} than {taught.max_tokens}"
     said += "" if ratio is None else f"; {ratio:.2f} times as many tokens"
@@ -164,6 +161,13 @@ def length(taught: Taught, before: pl.DataFrame | None, after: pl.DataFrame, max
     worse = full or over > (cut or 0) or max_tokens < taught.max_tokens
     verdict: Fit = "refused" if full == after.height else "finding" if worse else "fits"
     return _of(taught, "length", verdict, said, over, old=None if ratio is None else 1.0, new=ratio)
+
+
+def _ratio(before: pl.DataFrame, after: pl.DataFrame) -> float | None:
+    """So many times as many tokens, over the rows that both can render; None where there are none."""
+    both = before.join(after, on="row_id", suffix="_after")
+    found = both.select(pl.col(f"{WHOLE}_after").sum() / pl.col(WHOLE).sum()).item()
+    return float(found) if both.height else None
 
 
 def _over(lengths: pl.DataFrame, limit: int) -> int:
@@ -176,15 +180,19 @@ def preferred(taught: Taught, old: Loaded | None, new: Loaded) -> Check:
     now = prefers(new, rows).drop_nulls()
     if now.is_empty():
         return _of(taught, "preferred", "finding", "no pair fits the base's context", 0)
-    share = float(now.mean() or 0.0)  # type: ignore[arg-type]
+    share = _share(now)
     low, high = wilson(int(now.sum()), len(now))
-    before = None if old is None else prefers(old, rows).mean()
+    before = None if old is None else _share(prefers(old, rows))
     said = f"the bare base prefers the chosen answer in {share:.0%} of {len(now):,} pairs ({low:.0%} to {high:.0%})"
     said += "" if before is None else f", the old one in {before:.0%}"
     most = low is not None and low > 0.5
     said += ": there is less to learn from them" if most else ""
-    was = None if before is None else float(before)  # type: ignore[arg-type]
-    return _of(taught, "preferred", "finding" if most else "fits", said, int(now.sum()), len(now), was, share)
+    return _of(taught, "preferred", "finding" if most else "fits", said, int(now.sum()), len(now), before, share)
+
+
+def _share(preferred: pl.Series) -> float:
+    known = preferred.drop_nulls()
+    return int(known.sum()) / max(1, len(known))
 
 
 def _shared(rows: pl.DataFrame) -> pl.DataFrame:

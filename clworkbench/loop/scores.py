@@ -132,7 +132,7 @@ def _suite(workspace: Workspace, name: str | None, path: Path) -> str:
         plain = re.sub(r"[^\w.@+=-]+", "-", name).strip(".-")
     if not plain or len(plain.encode()) > LONGEST:
         raise EvidenceError(
-            f"scores {path}: {short(name, 40)!r} cannot name a suite. Use up to {LONGEST} letters, digits, '.', '_', '-'."
+            f"scores {path}: {short(name, 40)!r} cannot name a suite. Use up to {LONGEST} letters, digits, ., _ and -."
         )
     return plain
 

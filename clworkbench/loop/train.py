@@ -141,7 +141,7 @@ def train(
     Raises:
         EvidenceError: the set is of a kind from which the method does not learn, or teaches nothing.
         ModelError: base or parent are not there or do not fit, or training came to nothing.
-        BudgetError: it would go above a limit of `[budget]`, by past runs or by its own first steps, or nothing is left;
+        BudgetError: it would go above a limit of `[budget]`, by past runs or by its own first steps; nothing is left;
             or it stopped at a checkpoint before it went above, and the same call goes on from there.
     """
     from clworkbench.runs.presets import is_first_process

@@ -13,6 +13,7 @@ from clworkbench.models.torch_setup import DType, import_torch, quiet_transforme
 from clworkbench.models.weights import fingerprint, weights
 
 if TYPE_CHECKING:
+    from torch.nn import Module
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -78,7 +79,8 @@ def load_reward(
     adapter = checked_adapter(spec.adapter, spec.adapter_sha256)
     if "SEQ_CLS" not in (adapter / "adapter_config.json").read_text():
         raise ModelError(f"model {spec.name}: its adapter answers, and gives no score. Name a run of --method reward.")
-    model, tokenizer = load_base(weights(spec.base, cache), dtype, reward_seed=0)
+    base = checked_model(weights(spec.base, cache), spec.base_sha256)
+    model, tokenizer = load_base(base, dtype, reward_seed=0)
     model = attach_adapter(model, adapter, trainable=False)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return Rewarding(spec, model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer)
@@ -136,9 +138,8 @@ def load_base(
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
     kind = AutoModelForCausalLM if reward_seed is None else AutoModelForSequenceClassification
-    if reward_seed is not None:
-        torch.manual_seed(reward_seed)
-    with quiet_transformers():
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(reward_seed or 0)
         try:
             model = kind.from_pretrained(
                 folder,
@@ -156,10 +157,17 @@ def load_base(
             f"model in {folder}: its tokenizer has no chat template, so messages cannot be rendered.\n"
             "Take an instruct model, or save a chat_template.jinja beside the tokenizer."
         )
+    if reward_seed is not None:
+        _keep_exact(model.score)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
+
+
+def _keep_exact(head: "Module") -> None:
+    """Scores in float32: bfloat16 loses small updates of the head, and calls scores equal that are not."""
+    head.float().register_forward_pre_hook(lambda _head, states: (states[0].float(),))
 
 
 def checked_adapter(folder: Path, sha256: str | None) -> Path:

@@ -3,6 +3,7 @@
 Source: Rafailov, Sharma, Mitchell, Ermon, Manning and Finn 2023, eq. (7).
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,11 +88,15 @@ def pairs(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", max_tokens: 
         made.append((before, *answers, weight))
     tokens = pl.List(pl.Int64)
     schema = {"prompt_ids": tokens, "chosen_ids": tokens, "rejected_ids": tokens, "weight": pl.Float64()}
-    found = kept(pl.DataFrame(made, schema=schema, orient="row"), ["chosen_ids", "rejected_ids"], max_tokens)
-    differ = found.frame.filter(pl.col("chosen_ids") != pl.col("rejected_ids"))
-    if differ.is_empty():
+    tokenised = pl.DataFrame(made, schema=schema, orient="row")
+    names = ["chosen_ids", "rejected_ids"]
+    fitting = kept(tokenised, names, max_tokens)
+    room = (max_tokens - pl.col("prompt_ids").list.len().cast(pl.Int64)).clip(0)
+    differ = tokenised.filter(pl.col("chosen_ids").list.head(room) != pl.col("rejected_ids").list.head(room))
+    if differ.filter(pl.col("weight") > 0).is_empty():
         raise EvidenceError(
-            f"training: in all {found.frame.height} pairs, chosen and rejected are the same up to max_tokens = "
+            f"training: in all {fitting.frame.height} pairs, chosen and rejected are the same up to max_tokens = "
             f"{max_tokens}. Raise max_tokens, or look at the pairs."
         )
-    return Examples(differ, found.longest, found.truncated, rows.height - differ.height)
+    found = kept(differ, names, max_tokens)
+    return replace(found, dropped=rows.height - found.frame.height)

@@ -68,6 +68,8 @@ def checked(rows: pl.DataFrame, method: Method, tokenizer: "PreTrainedTokenizerB
     for name in told:
         if name in _ANSWERS and (empty := rows.filter(pl.col(name).list.len().fill_null(0) == 0).height):
             raise EvidenceError(f"training: {empty} of {rows.height} rows have no {name}. Build the set again.")
+    if "label" in told and (unsaid := rows["label"].null_count()):
+        raise EvidenceError(f"training: {unsaid} of {rows.height} rows have no label. Build the set again.")
     absent = [pl.lit(None, schema[name]).alias(name) for name in ("weight", "tools", *_MAY_MISS) if name in schema]
     rows = rows.with_columns(each for each in absent if each.meta.output_name() not in rows.columns)
     weight = pl.col("weight")

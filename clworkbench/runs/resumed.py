@@ -14,6 +14,7 @@ from clworkbench.errors import ModelError, SettingsError
 from clworkbench.files import told_when_full
 from clworkbench.models.torch_setup import quiet_transformers
 from clworkbench.models.weights import fingerprint
+from clworkbench.runs.caller import environment_variables, own_chance
 from clworkbench.runs.checkpoints import Checkpoint, identity, latest
 from clworkbench.runs.examples import Examples
 from clworkbench.runs.presets import is_first_process
@@ -105,7 +106,10 @@ def to_the_end(
     run = job.run
     if not (job.out / FINISHED).exists():
         refuse_missing_trackers(job.settings)
-        with told_when_full("training", job.out), told_when_out_of_memory(job.settings), quiet_transformers():
+        told = told_when_full("training", job.out), told_when_out_of_memory(job.settings), quiet_transformers()
+        with contextlib.ExitStack() as around:
+            for each in (*told, environment_variables(_read_by_trainers(job)), own_chance()):
+                around.enter_context(each)
             _train(job, run, trainer, on_step, on_checkpoint)
     return finished(job.out, run)
 
@@ -137,6 +141,10 @@ def _train(
     except ModelError:
         shutil.rmtree(checkpoints, ignore_errors=True)
         raise
+    except KeyboardInterrupt as stopped:
+        if first:
+            stopped.add_note(_stays(checkpoints, run, trainer.state.global_step, job.settings.steps))
+        raise
     finally:
         if first:
             latest(checkpoints, run)
@@ -153,6 +161,12 @@ def _whole_checkpoint(checkpoints: Path, run: str, wait: Callable[[], None]) -> 
         latest(checkpoints, run)
     wait()
     return latest(checkpoints, run) if checkpoints.exists() else None
+
+
+def _stays(checkpoints: Path, run: str, step: int, steps: int) -> str:
+    kept = latest(checkpoints, run)
+    goes_on = f"goes on from its checkpoint at step {kept.step}" if kept else "begins again: no checkpoint was due yet"
+    return f"training: stopped at step {step} of {steps}. The same call {goes_on}, and ends with the same bytes."
 
 
 def _report(
@@ -203,9 +217,15 @@ def _out_of_memory(settings: RunSettings) -> ModelError:
 def refuse_missing_trackers(settings: RunSettings) -> None:
     """Raises SettingsError for a tracker that is not installed."""
     for name in settings.machine.report_to:
-        if importlib.util.find_spec(name) is None:
+        found = importlib.util.find_spec(name)
+        # A folder of that name, as trackers leave one behind, is found as a package without a file.
+        if found is None or found.origin is None:
             raise SettingsError(
-                f"training: report_to = {name!r} is not installed. pip install {name}, or leave it out."
+                f"training: report_to = {name!r} is not installed. pip install 'clworkbench[{name}]', or leave it out."
             )
-        if name == "tensorboard":
-            os.environ.setdefault("TENSORBOARD_LOGGING_DIR", "tensorboard")
+
+
+def _read_by_trainers(job: Job) -> dict[str, str | None]:
+    """The settings decide the dtype, whatever `accelerate` was configured for; each run has a curve of its own."""
+    curves = Path(os.environ.get("TENSORBOARD_LOGGING_DIR", "tensorboard")) / job.out.name
+    return {"ACCELERATE_MIXED_PRECISION": None, "TENSORBOARD_LOGGING_DIR": str(curves)}

@@ -107,11 +107,13 @@ def held_out_accuracy(model: Rewarding, rows: pl.DataFrame) -> dict[str, float |
 
     Args:
         model: loaded by `load_reward`.
-        rows: `chosen` and `rejected`, one row for each pair; ties count as wrong.
+        rows: `chosen` and `rejected`, one row for each pair; ties count as wrong, and pairs longer than the model's
+            context are left out.
 
     Returns:
-        `n`, `accuracy`, and its Wilson interval (`low`, `high`, 95 %); None without rows.
+        `n`, `accuracy`, and its Wilson interval (`low`, `high`, 95 %); None without a pair that fits.
     """
+    rows = _within_context(model, rows)
     if rows.is_empty():
         return None
     tools = rows["tools"].to_list() if "tools" in rows.columns else None
@@ -119,3 +121,11 @@ def held_out_accuracy(model: Rewarding, rows: pl.DataFrame) -> dict[str, float |
     right = sum(better > worse for better, worse in zip(chosen, rejected, strict=True))
     low, high = wilson(right, rows.height)
     return {"n": rows.height, "accuracy": right / rows.height, "low": low, "high": high}
+
+
+def _within_context(model: Rewarding, rows: pl.DataFrame) -> pl.DataFrame:
+    context = getattr(model.model.config.get_text_config(), "max_position_embeddings", None)
+    tools = rows["tools"].to_list() if "tools" in rows.columns else [None] * rows.height
+    pairs = zip(rows["chosen"].to_list(), rows["rejected"].to_list(), tools, strict=True)
+    longest = [max(len(dialogue_tokens(model.tokenizer, each, schemas)) for each in two) for *two, schemas in pairs]
+    return rows.filter(pl.Series(longest, dtype=pl.Int64) <= (context or max(longest, default=0)))

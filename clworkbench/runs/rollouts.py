@@ -38,7 +38,6 @@ class NothingLearned(TrainerCallback):  # type: ignore[misc] # transformers ship
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
-        self.rewards: list[float] = []
 
     def on_log(
         self,
@@ -48,21 +47,20 @@ class NothingLearned(TrainerCallback):  # type: ignore[misc] # transformers ship
         logs: Mapping[str, float],
         **_more: object,
     ) -> None:
-        """Count the steps from which nothing was learned."""
+        """Look back over the last steps, those before a resumption too."""
         if "frac_reward_zero_std" not in logs:
             return
-        if logs["frac_reward_zero_std"] < 1:
-            self.rewards.clear()
+        told = [entry for entry in state.log_history if "frac_reward_zero_std" in entry][-self.steps :]
+        if len(told) < self.steps or any(entry["frac_reward_zero_std"] < 1 for entry in told):
             return
-        self.rewards.append(logs["reward"])
-        if len(self.rewards) >= self.steps:
-            raise ModelError(
-                f"training: nothing was learned in {self.steps} steps up to step {state.global_step}: all answers to a "
-                f"prompt were worth the same, {sum(self.rewards) / len(self.rewards):.2f} on average.\n{self._advice()}"
-            )
+        reward = sum(entry["reward"] for entry in told) / len(told)
+        raise ModelError(
+            f"training: nothing was learned in {self.steps} steps up to step {state.global_step}: all answers to a "
+            f"prompt were worth the same, {reward:.2f} on average.\n{self._advice(reward)}"
+        )
 
-    def _advice(self) -> str:
-        if sum(self.rewards) > 0.5 * len(self.rewards):
+    def _advice(self, reward: float) -> str:
+        if reward > 0.5:
             return "The model answers these prompts rightly already: take harder ones."
         return (
             "Start from a supervised run that is right now and then (--parent RUN), raise [training.grpo] generations "

@@ -31,7 +31,7 @@ def train_sft(
 
     The same call goes on after a kill, from the last whole checkpoint, and ends with the same bytes as an undisturbed
     run; once it has ended, it returns what it returned then. Weights are scaled to a mean of 1, then multiply a row's
-    loss. Threads, and the seeds of torch, numpy and Python, are set for the whole process.
+    loss. Threads are set for the whole process; random states are put back at the end.
 
     Args:
         rows: one row for each example: `prompt` and `completion` (messages), `weight` (at least 0; null is 1), `tools`.

@@ -1,7 +1,8 @@
 """What msgspec finds wrong in a `clw.toml`, as a person reads it: the place by its names, and the way out."""
 
+import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -77,6 +78,11 @@ def _item(step: str, raw: Any, kind: Any) -> tuple[str | None, Any]:
 
 
 def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, msgspec.inspect.StrType):
+        return isinstance(value, str)
+    if isinstance(kind, msgspec.inspect.FloatType | msgspec.inspect.IntType):
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        return numeric and all(holds(value, bound) for holds, bound in _bounds(kind))
     if not isinstance(kind, msgspec.inspect.StructType):
         return False
     try:
@@ -84,3 +90,8 @@ def _fits(value: Any, kind: Any) -> bool:
     except msgspec.ValidationError:
         return False
     return True
+
+
+def _bounds(kind: Any) -> list[tuple[Callable[[float, float], bool], float]]:
+    pairs = ((operator.ge, kind.ge), (operator.gt, kind.gt), (operator.le, kind.le), (operator.lt, kind.lt))
+    return [(holds, bound) for holds, bound in pairs if bound is not None]

@@ -50,7 +50,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         min_new_rows: a cycle trains only when the champion has not seen at least so many rows.
         min_gain: a cycle trains only where the learning curve of past runs leaves room for so much of the suite's score
             (0 to 1), where outcomes got worse, or where there is no curve yet.
-        where: an expression over signals; only those it keeps may be learned.
+        where: an expression over signals, or the name of a slice; only those it keeps may be learned.
         half_life: a row so much older than the newest (or than --as-of) weighs half; None weighs all ages alike.
         balance: slices of which each weighs the same in the set, and the rest too.
         verifier: the scorer that a set of prompts is verified with.

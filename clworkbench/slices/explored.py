@@ -175,7 +175,9 @@ class Explored:
         inside = self.holds(filters)
         around = self.holds(replace(filters, area=())) & ~inside
         read = [
-            self.signals.select("text", inside=pl.lit(side)).filter(held).gather_every(-(-held.sum() // SAMPLE) or 1)
+            self.signals.select("text", inside=pl.lit(side))
+            .filter(held)
+            .gather_every(max(1, -(-int(held.sum()) // SAMPLE)))
             for side, held in ((True, inside), (False, around))
         ]
         both = pl.concat(read)

@@ -78,3 +78,20 @@ def names(frame: pl.DataFrame, slices: Iterable[Slice]) -> pl.Series:
         return pl.Series("slices", [[]], dtype=pl.List(pl.String)).new_from_index(0, frame.height)
     found = [pl.when(name).then(pl.lit(name)) for name in inside.columns]
     return inside.select(slices=pl.concat_list(found).list.drop_nulls())["slices"]
+
+
+def holds_in(frame: pl.DataFrame, text: str, slices: Mapping[str, str], *, where: str) -> pl.Series:
+    """In which rows an expression over columns and names of slices is true, as Booleans without nulls.
+
+    A column comes before a slice of its name.
+
+    Raises:
+        ExpressionError: it, or a slice that it names, cannot be read or fails on these rows.
+    """
+    inside = memberships(frame, named_in(frame, text, slices))
+    return expressions.holds(frame.hstack(inside) if inside.width else frame, text, where=where)
+
+
+def named_in(frame: pl.DataFrame, text: str, slices: Mapping[str, str]) -> list[Slice]:
+    """The slices that an expression over columns and names of slices may mean."""
+    return [Slice(name, own) for name, own in slices.items() if name not in frame.columns and name in text]

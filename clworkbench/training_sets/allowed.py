@@ -4,17 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+from msgspec import structs
 
-from clworkbench.policy.exclusion import excluded
+from clworkbench.policy.exclusion import excluded, matches
 from clworkbench.policy.influence import beyond, in_burst
 from clworkbench.policy.injection import injected
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.policy.quality import BY_REVIEWERS, ON_OUTCOMES, REASONS, belief, refused
 from clworkbench.policy.sampling import sampled
 from clworkbench.schemas import MESSAGES
-from clworkbench.settings import PolicySettings, SampleSettings
+from clworkbench.settings import ExclusionRule, PolicySettings, SampleSettings
 
 EXCLUDED = "excluded_by_"
+
+SUBJECT = ("subject_to",)
+"""The column that names, for each signal, the rules with a pattern whose other conditions hold for it."""
 
 
 @dataclass
@@ -58,6 +62,7 @@ def use(descent: Descent, allowed: Allowed, pseudonyms: Pseudonyms) -> None:
     descent.rows = descent.rows.with_columns(excluded(descent.rows, rules, allowed.slices))
     for rule in rules:
         descent.drop(pl.col("excluded_by") == rule.name, EXCLUDED + rule.name)
+    descent.rows = descent.rows.with_columns(_subject(descent.rows, allowed))
     if allowed.withdrawn:
         descent.drop(_among("interaction_id", allowed.withdrawn), "withdrawn")
     if allowed.policy.sample != SampleSettings():
@@ -110,10 +115,25 @@ def _injected(rows: pl.DataFrame, taught: str) -> pl.Expr:
 
 def spoken(descent: Descent, allowed: Allowed) -> None:
     """Patterns again, over rows as they will be learned: a reviewer may have written what a rule excludes."""
-    rules = [rule for rule in allowed.policy.exclude if rule.pattern is not None]
-    descent.rows = descent.rows.with_columns(excluded(descent.rows, rules, allowed.slices))
-    for rule in rules:
-        descent.drop(pl.col("excluded_by") == rule.name, EXCLUDED + rule.name)
+    for rule in with_pattern(allowed.policy):
+        alone = structs.replace(rule, where=None, slice=None, source=None)
+        subject = pl.col(*SUBJECT).list.contains(rule.name)
+        descent.drop(subject & pl.lit(matches(descent.rows, alone, {})), EXCLUDED + rule.name)
+
+
+def with_pattern(policy: PolicySettings) -> list[ExclusionRule]:
+    """The rules that look into texts."""
+    return [rule for rule in policy.exclude if rule.pattern is not None]
+
+
+def _subject(signals: pl.DataFrame, allowed: Allowed) -> pl.Expr:
+    """`SUBJECT`: what stands in a row may be written by others, but under which rules it falls, its signal says."""
+    names = [
+        pl.when(matches(signals, structs.replace(rule, pattern=None), allowed.slices)).then(pl.lit(rule.name))
+        for rule in with_pattern(allowed.policy)
+    ]
+    found = pl.concat_list(names).list.drop_nulls() if names else pl.lit([], pl.List(pl.String))
+    return found.alias(*SUBJECT)
 
 
 def _among(column: str, ids: Sequence[str]) -> pl.Expr:

@@ -15,7 +15,7 @@ from clworkbench.training_sets.allowed import Allowed, Descent
 from clworkbench.training_sets.holdout import HOLDOUT_LEAKS, taught, with_forward
 from clworkbench.training_sets.leakage import LEAKS, leaks
 from clworkbench.training_sets.split import replayed, with_split
-from clworkbench.training_sets.texts import canonical_json, conversation, normalised
+from clworkbench.training_sets.texts import canonical_json, conversation, normalised, question
 from clworkbench.training_sets.weighing import Weighing, weighed
 
 IDS = ("signal_ids", "feedback_ids", "label_ids")
@@ -27,6 +27,9 @@ TAUGHT: dict[TrainingKind, tuple[str, ...]] = {
     "prompts": ("expected",),
 }
 """By kind, what stands beside the prompt; the first is what is held up as good."""
+
+EXACT = 9
+"""Decimals to which votes are counted: thirds that add up to one are a tie with one, in whatever order."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ def usable(signals: pl.DataFrame, rules: Rules, pseudonyms: Pseudonyms) -> Desce
 def told_apart(waterfall: Descent, kind: TrainingKind, rules: Rules, pseudonyms: Pseudonyms) -> None:
     """Rows that may be learned, as they may leave, with their `row_id` and the texts by which twins are found.
 
+    `said` tells duplicates, `question` (finer) what may contradict each other, `taught` what stands beside the prompt.
+
     Args:
         waterfall: rows with `prompt`, what stands in `TAUGHT`, `tools`, `interaction_id` (of the signal that speaks),
             `source_of` (the ids that the row's own is made of), `group`, `at`, `user_key`, and what `allowed.trust`
@@ -145,7 +150,9 @@ def told_apart(waterfall: Descent, kind: TrainingKind, rules: Rules, pseudonyms:
     left = rules.leave(waterfall.rows, ("prompt", *taught))
     texts = [canonical_json(pl.col(name)) if name in talks else pl.col(name) for name in taught]
     rows = left.with_columns(
-        said=normalised(conversation(pl.col("prompt"))), taught=pl.concat_str(texts, separator="\n")
+        said=normalised(conversation(pl.col("prompt"))),
+        question=question(pl.col("prompt"), pl.col("tools")),
+        taught=pl.concat_str(texts, separator="\n"),
     ).sort("at", "source_of", nulls_last=True)
     named = () if kind == "sft" else (kind,)
     pairs = zip(rows["source_of"], rows["taught"], strict=True)

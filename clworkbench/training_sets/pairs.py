@@ -5,9 +5,10 @@ import polars as pl
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.schemas import MESSAGES, TrainingKind
 from clworkbench.training_sets import statements
-from clworkbench.training_sets.allowed import Descent, good
+from clworkbench.training_sets.allowed import SUBJECT, Descent, good
 from clworkbench.training_sets.cosmetic import SMALL, small_change
 from clworkbench.training_sets.descent import (
+    EXACT,
     Finding,
     Rules,
     Turned,
@@ -104,7 +105,7 @@ def _answers(signals: pl.DataFrame, opinions: Opinions, rules: Rules) -> pl.Data
     rows = signals.join(judged, on="interaction_id", how="left", maintain_order="left")
     return rows.select(
         *("interaction_id", "conversation_id", "user_key", "started_at", "confidence", "tools"),
-        *("label_accepts", "label_agreement", "feedback_ids"),
+        *("label_accepts", "label_agreement", "feedback_ids", "improvement_id", *SUBJECT),
         pl.col("input", "output", "improvement").cast(MESSAGES),
         outcome=pl.coalesce("label_accepts", "outcome"),
         label_ids=pl.when(pl.col("label_accepts").is_not_null()).then("label_ids").fill_null([]),
@@ -128,9 +129,12 @@ def _stated(
         label_ids=pl.concat_list("label_id").list.drop_nulls(),
     )
     chosen, unread = statements.choices(opinions)
-    own = answers.select("interaction_id", better_text="improvement")
+    own = answers.select("interaction_id", "improvement_id", better_text="improvement")
+    offered = (pl.col("better") == IMPROVEMENT) | (pl.col("worse") == IMPROVEMENT)
     reviewed = chosen.join(own, on="interaction_id", how="left", maintain_order="left").with_columns(
-        better_text=pl.when(pl.col("better") == IMPROVEMENT).then("better_text"), label_ids=pl.concat_list("label_id")
+        better_text=pl.when(pl.col("better") == IMPROVEMENT).then("better_text"),
+        feedback_ids=pl.concat_list(pl.when(offered).then("improvement_id")).list.drop_nulls(),
+        label_ids=pl.concat_list("label_id"),
     )
     prompts = answers.select("interaction_id", "input")
     grouped = statements.grouped(opinions).join(prompts, left_on="better", right_on="interaction_id")
@@ -186,9 +190,10 @@ def _with_texts(stated: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
         "label_accepts",
         "cut_off",
         "disputed",
+        *SUBJECT,
     )
     lead = answers.select(
-        "interaction_id", "input", "tools", "user_key", "started_at", "own_group", "task", "label_agreement"
+        "interaction_id", "input", "tools", "user_key", "started_at", "own_group", "task", "label_agreement", *SUBJECT
     )
     rows = stated.join(lead, on="interaction_id", how="left", maintain_order="left")
     for side in ("better", "worse"):
@@ -231,7 +236,9 @@ def _described(rows: pl.DataFrame) -> pl.DataFrame:
     groups = pl.concat_list("own_group", "better_own_group", "worse_own_group")
     times = ("started_at", "better_started_at", "worse_started_at")
     by_people = pl.col("better_label_accepts") & ~pl.col("worse_label_accepts")
+    subject = [pl.concat_list(pl.col(name, f"better_{name}", f"worse_{name}").fill_null([])) for name in SUBJECT]
     return rows.with_columns(
+        *(expr.list.unique(maintain_order=True).alias(name) for name, expr in zip(SUBJECT, subject, strict=True)),
         signal_ids=ids.list.eval(pl.element().filter(pl.element() != IMPROVEMENT)).list.unique(maintain_order=True),
         groups=groups.list.drop_nulls().list.unique(maintain_order=True),
         at=pl.max_horizontal(times),
@@ -282,11 +289,11 @@ def _settled(waterfall: Descent) -> None:
         way=pl.when(way).then(1).otherwise(-1),
         rank=pl.col("rule").replace_strict(PRECEDENCE, return_dtype=pl.Int64),
     )
-    of = ["said", "pair"]
+    of = ["question", "pair"]
     both = pl.col("way").n_unique().over(of) > 1
     first = pl.col("rank") == pl.col("rank").min().over(of)
     vote = (pl.col("way") * pl.col("weight")).filter(first).sum().over(of)
-    waterfall.rows = rows.with_columns(contradicted=both & (vote.sign().round() != pl.col("way")))
+    waterfall.rows = rows.with_columns(contradicted=both & (vote.round(EXACT).sign() != pl.col("way")))
     waterfall.drop(pl.col("contradicted"), "contradicted")
     waterfall.rows = waterfall.rows.sort("rank", maintain_order=True)
 

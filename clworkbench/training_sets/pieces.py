@@ -25,7 +25,13 @@ ANSWERS = ("completion", "chosen", "rejected")
 
 
 def prompted(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of any kind of set with `prompt`; of a reward row it is the dialogue less its last message."""
+    """Rows of any kind of set with `prompt`, and what is expected as a `completion`.
+
+    Of a reward row the prompt is the dialogue less its last message.
+    """
+    if "expected" in rows.columns and "completion" not in rows.columns:
+        words = pl.struct(role=pl.lit("assistant"), content="expected")
+        rows = rows.with_columns(completion=pl.concat_list(words))
     if "prompt" in rows.columns:
         return rows
     whole = pl.col("chosen")

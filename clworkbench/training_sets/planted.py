@@ -11,7 +11,7 @@ from clworkbench.schemas import SUITE, TRAINING_ROWS
 from clworkbench.training_sets.holdout import as_examples
 from clworkbench.training_sets.leakage import LEAKS, leaks
 from clworkbench.training_sets.pieces import QUOTED_WORDS, questions
-from clworkbench.training_sets.proof import Found, search
+from clworkbench.training_sets.proof import CLOSELY, SAMPLE_OWN, SAMPLE_ROWS, Found, search
 
 CLEAN = "clean"
 """The planted row that shows nothing, and must not be found."""
@@ -30,6 +30,7 @@ class Proved:
     Attributes:
         examples: of suites, that all rows were held against.
         holdout_rows: of the set itself, that its training rows were held against.
+        rows: of the set, that were looked at.
         cut: training rows are from before it; None where nothing is held out by time.
         found: what still leaks.
         missed: planted leaks that were not found, as `kind by whom`; empty when the search can be believed.
@@ -40,6 +41,7 @@ class Proved:
     cut: datetime | None
     found: tuple[Found, ...]
     missed: tuple[str, ...]
+    rows: int = 0
 
     @property
     def ok(self) -> bool:
@@ -53,6 +55,12 @@ class Proved:
             "examples": self.examples,
             "holdout_rows": self.holdout_rows,
             "cut": self.cut.isoformat() if self.cut else None,
+            "rows": self.rows,
+            "looked_at_closely": {
+                "kinds": list(CLOSELY),
+                "rows": min(self.rows, SAMPLE_ROWS),
+                "holdout_rows": min(self.holdout_rows, SAMPLE_OWN),
+            },
             "found": len({found.row_id for found in self.found}),
             "checked": {kind: kinds.count(kind) for kind in LEAKS},
             "planted": {kind: not any(who.startswith(f"{kind} ") for who in self.missed) for kind in (*LEAKS, CLEAN)},
@@ -82,7 +90,7 @@ def proved(
     own = as_examples(rows)
     found = search(rows, examples, cut=cut, pseudonyms=pseudonyms, own=own)
     missed = planted(pl.concat([examples, own]), pseudonyms)
-    return Proved(examples.height, own.height, cut, tuple(found), tuple(missed))
+    return Proved(examples.height, own.height, cut, tuple(found), tuple(missed), rows.height)
 
 
 def planted(examples: pl.DataFrame, pseudonyms: Pseudonyms) -> list[str]:

@@ -35,6 +35,9 @@ SAMPLE_ROWS, SAMPLE_OWN = 100_000, 2_000
 """So many rows are looked at closely (what 1 row of 10,000 shows is then met with a probability of 0.99995), and held
 against so many of their own holdout."""
 
+CLOSELY = ("leak_near_duplicate", "leak_quoted")
+"""The kinds that are looked for in that sample; all others are in all rows."""
+
 RUN = 5
 """Characters of the runs by which near-duplicates are compared."""
 

@@ -22,6 +22,22 @@ def normalised(text: pl.Expr) -> pl.Expr:
     return lowered.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
 
 
+SIGNS = r"[\p{S}\p{M}*/%]|(?:^|[^\p{L}])-"
+"""What makes another question of the same letters and digits: 3 + 5, 3 - 5, vowel signs."""
+
+
+def question(messages: pl.Expr, tools: pl.Expr) -> pl.Expr:
+    """What two prompts must share to be the same question: words, signs, system prompt and tools; not punctuation."""
+    message = pl.element().struct
+    system = messages.list.eval(message.field("content").filter(message.field("role") == "system"))
+    said = conversation(messages)
+    signs = said.str.normalize("NFKC").str.extract_all(SIGNS).list.join("")
+    return pl.concat_str(
+        [normalised(said), signs, normalised(system.list.drop_nulls().list.join("\n")), tools.fill_null("")],
+        separator="\x1f",
+    )
+
+
 def canonical_json(messages: pl.Expr) -> pl.Expr:
     """A list of messages as one JSON text, to compare and to hash."""
     return pl.struct(messages.alias("messages")).struct.json_encode()

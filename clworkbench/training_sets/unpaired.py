@@ -5,6 +5,7 @@ import polars as pl
 from clworkbench.policy.pseudonyms import Pseudonyms
 from clworkbench.training_sets.allowed import Descent, good
 from clworkbench.training_sets.descent import (
+    EXACT,
     BuiltSet,
     Finding,
     Rules,
@@ -44,7 +45,7 @@ def build_unpaired(
     findings = _conflicts(waterfall.rows)
     told_apart(waterfall, "unpaired", rules, pseudonyms)
     _settled(waterfall)
-    once(waterfall, "said", "taught")
+    once(waterfall, "said", "taught", "label")
     return ended(waterfall, "unpaired", signals.height, examples, rules, pseudonyms, findings=findings)
 
 
@@ -81,12 +82,12 @@ def _conflicts(rows: pl.DataFrame) -> list[Finding]:
 
 def _settled(waterfall: Descent) -> None:
     """Of the same answer to the same prompt, wanted here and unwanted there, what weighs more; a tie drops all."""
-    of = ["said", "taught"]
+    of = ["question", "taught"]
     way = pl.when("label").then(1).otherwise(-1)
     # Reviewers come first, as they do for a single answer.
     reviewed = pl.col("rule") == "reviewed"
     counted = pl.when(reviewed.any().over(of)).then(reviewed).otherwise(statement=True)
     vote = pl.when(counted).then(way * pl.col("weight")).otherwise(0.0).sum().over(of)
     both = pl.col("label").n_unique().over(of) > 1
-    waterfall.rows = waterfall.rows.with_columns(contradicted=both & (vote.sign() != way))
+    waterfall.rows = waterfall.rows.with_columns(contradicted=both & (vote.round(EXACT).sign() != way))
     waterfall.drop(pl.col("contradicted"), "contradicted")

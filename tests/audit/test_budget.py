@@ -137,19 +137,24 @@ def test_a_training_stops_at_a_checkpoint_and_goes_on_to_the_same_adapter_when_t
         db.execute("delete from ledger")
     undisturbed_folder = workspace.artefact_folder(undisturbed.id)
     undisturbed_folder.rename(undisturbed_folder.with_name("kept"))
-    limit(workspace, "[budget.train]\nhours = 1e-6\n")
+    limit(workspace, "[budget.train]\nhours = 1\n")
+
+    def spend_all(done: int, _total: int, _note: str = "") -> None:
+        if done == 1:
+            workspace.catalog.spend("train", None, 3600, 0.0)
+
     with pytest.raises(BudgetError, match="goes on from here"):
-        train(workspace, made, steps=6)
+        train(workspace, made, steps=6, advance=spend_all)
     assert [p.name for p in (undisturbed_folder / "checkpoints").glob("checkpoint-*")] == ["checkpoint-2"]
     assert workspace.catalog.ledger()["seconds"][0] > 0
     with pytest.raises(BudgetError):
         train(workspace, made, steps=6)
-    assert workspace.catalog.ledger().height == 1
-    limit(workspace, "[budget.train]\nhours = 1\n")
+    assert workspace.catalog.ledger().height == 2
+    limit(workspace, "[budget.train]\nhours = 2\n")
     again = train(workspace, made, steps=6)
     assert again.manifest["adapter_sha256"] == undisturbed.manifest["adapter_sha256"]
-    assert workspace.catalog.ledger().height == 2
-    assert workspace.catalog.ledger()["seconds"].sum() >= again.manifest["seconds"]
+    assert workspace.catalog.ledger().height == 3
+    assert workspace.catalog.ledger()["seconds"].sum() - 3600 >= again.manifest["seconds"]
 
 
 def cycle_to_training_set(workspace: Workspace) -> str:

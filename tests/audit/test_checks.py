@@ -333,7 +333,7 @@ def tampered_with(workspace: Workspace, artefact: str) -> AuditReport:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_byte_changed_anywhere_in_an_artefact_or_its_manifest_is_found(built, data):
     workspace, _ = built
     artefact = data.draw(st.sampled_from(artefacts_of(workspace)))

@@ -79,7 +79,7 @@ def test_every_artefact_of_a_loop_that_went_round_passes(turned):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_byte_changed_anywhere_in_a_run_a_gate_or_a_release_is_found(turned, data):
     ids = [str(m["id"]) for kind in KINDS for m in turned.catalog.artefacts(kind)]
     artefact = data.draw(st.sampled_from(ids))
@@ -227,7 +227,7 @@ def with_other(value: object, way: tuple[object, ...], other: object) -> object:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_manifest_in_which_anything_is_of_another_kind_never_ends_in_a_traceback(turned, data):
     kind = data.draw(st.sampled_from([*KINDS, "training_set", "suite"]))
     artefact = newest(turned, kind)

@@ -129,6 +129,6 @@ def test_in_marimo_a_lasso_runs_the_next_cell(watched: Watched, tmp_path, monkey
     with marimo(tmp_path, "points.py") as url:
         page.goto(f"{url}/?file=points.py")
         lassoed(page, tmp_path, "marimo")
-        expect(page.get_by_text("60 marked", exact=True)).to_be_visible()
+        expect(page.get_by_text("'60 marked'", exact=True)).to_be_visible()
         wrong = list(watched.wrong)
     assert wrong == []

@@ -409,3 +409,32 @@ def test_results_say_in_a_line_what_they_are_and_escape_what_they_show(turned, t
         assert "\n" not in repr(result)
         assert len(repr(result)) < 400
         assert "<table" in result._repr_html_()
+
+
+def test_a_full_turn_trains_on_all_rows_from_the_base_and_an_incremental_one_tells_what_was_forgotten(
+    workspace, tiny_base
+):
+    settings = SETTINGS.format(base=tiny_base).replace('suites = ["main"]', "").replace("steps = 25", "steps = 3")
+    (workspace.folder / "clw.toml").write_text(settings.replace("holdout = 0.1", "holdout = 0.3"))
+    log(workspace.folder / "inbox" / "march.jsonl", range(40), "refund")
+    with pytest.raises(ArtefactError, match="no suite to measure on"):
+        cycle(workspace)
+    (first,) = workspace.catalog.artefacts("run")
+    ship.release(workspace, str(first["id"]), initial=True)
+    assert "all that is known trains release:" in str(cycle(workspace, full=True).waits_for)
+    log(workspace.folder / "inbox" / "april.jsonl", range(40, 80), "wait")
+    suite = workspace.folder / "suite.jsonl"
+    suite.write_text(json.dumps({"input": "where is everything else", "expected": "refund"}) + "\n")
+    data.freeze_suite(workspace, "main", suite)
+    turn = cycle(workspace)
+    told = [step["says"] for step in turn.steps if step["step"] == "forgetting"]
+    assert len(told) == 1
+    assert "forgotten" in told[0]
+    assert workspace.find("run", turn.run)["parent"] == first["id"]
+    assert [step for step in cycle(workspace).steps if step["step"] == "forgetting"] == []
+    full = cycle(workspace, full=True)
+    run = workspace.find("run", full.run)
+    n_all = workspace.rows(full.training_set).filter(pl.col("split") == "train").height
+    assert (run["parent"], run["rows"]) == (None, n_all)
+    assert n_all > workspace.rows(turn.training_set).filter(pl.col("split") == "train").height / 2
+    assert "should-train" not in {step["step"] for step in full.steps}

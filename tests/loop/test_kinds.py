@@ -192,8 +192,14 @@ def test_a_set_from_before_the_column_of_tools_is_read_and_audited(filled):
     new = {"rows_kind", "turned", "findings", "policy_sha256"}
     own = {"kind", "id", "created", "parents", "code_version", "config_sha256", "rows_sha256", "files"}
     about = {key: value for key, value in made.manifest.items() if key not in new | own}
+    del about["leaving"]
+    about["leakage"] = {"examples": 0, "found": 0}
+    config["policy"] = {key: value for key, value in config["policy"].items() if key != "leaving"}
     manifest = filled.publish_rows("training_set", "old", old, config=config, about=about)
-    assert [check.name for check in audit(filled, str(manifest["id"])).checks if not check.ok] == []
+    checks = audit(filled, str(manifest["id"])).checks
+    assert [check.name for check in checks if not check.ok] == []
+    told = {check.name for check in checks if "not recorded" in check.detail}
+    assert {"second tier", "leak: its own holdout"} <= told
     found = dataset(filled, "old")
     assert found.column_names == ["prompt", "completion", "row_id", "weight"]
     assert len(found) == old.filter(pl.col("split") == "train").height
@@ -299,3 +305,33 @@ def test_the_lengths_of_rows_are_those_that_the_tokenizer_counts(filled, tiny_ba
     bars = told.plot().data[0]
     assert sum(bars.y) == made.frame.height
     assert msgspec.json.decode(msgspec.json.encode(told.as_dict()))["over"] == told.over
+
+
+def test_a_condition_may_name_a_slice_and_an_audit_goes_by_the_slice_of_then(filled):
+    made = build(filled, "cards", where="cards")
+    asked = made.frame["prompt"].list.first().struct.field("content")
+    assert made.frame.height > 0
+    assert asked.str.contains("card").all()
+    by_words = build(filled, "cards", where="text LIKE '%card%'")
+    assert by_words.frame.equals(made.frame)
+    (filled.folder / "clw.toml").write_text(SETTINGS.replace("%card%", "%lamp%"))
+    found = audit(Workspace(filled.folder), made.id)
+    assert [check.detail for check in found.checks if not check.ok] == []
+
+
+@pytest.mark.parametrize("kind", ["sft", "preference", "unpaired", "reward", "prompts"])
+def test_rows_that_teach_the_contrary_are_found_out(filled, kind):
+    made = build(filled, kind=kind)
+    change = {
+        "preference": {"chosen": pl.col("rejected"), "rejected": pl.col("chosen")},
+        "reward": {"chosen": pl.col("rejected"), "rejected": pl.col("chosen")},
+        "unpaired": {"label": ~pl.col("label")},
+        "sft": {"completion": pl.col("completion").shift(1).fill_null(pl.col("completion").last())},
+        "prompts": {"expected": pl.lit("Something that nobody ever said.")},
+    }[kind]
+    own = {"kind", "id", "created", "parents", "code_version", "config_sha256", "rows_sha256", "files"}
+    about = {key: value for key, value in made.manifest.items() if key not in own}
+    rows = made.frame.with_columns(**change)
+    forged = filled.publish_rows("training_set", "forged", rows, config=made.manifest["settings"], about=about)
+    wrong = {check.name for check in audit(filled, str(forged["id"])).checks if not check.ok}
+    assert "taught" in wrong

@@ -81,14 +81,14 @@ PIECES = st.sampled_from(
 JOINS = st.sampled_from(["", " ", "-", "+", ".", "/", ":", ",", "(", "@", "\n", "='", "1"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(PIECES, JOINS), max_size=6))
 def test_a_redacted_text_holds_nothing_more_to_redact(parts: list[tuple[str, str]]) -> None:
     once = redact_text(pl.Series(["".join(piece + join for piece, join in parts)]), KEY)
     assert redact_text(once, KEY).to_list() == once.to_list()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=80), max_size=5))
 def test_any_text_is_cut_at_its_characters(texts: list[str]) -> None:
     for row, _, start, end, value in found(pl.Series(texts, dtype=pl.String)).iter_rows():

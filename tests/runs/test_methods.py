@@ -29,6 +29,7 @@ from clworkbench.runs.settings import (
     SftSettings,
 )
 from clworkbench.runs.sft import train_sft
+from clworkbench.schemas import MESSAGES
 from tests.runs.made_rows import (
     QUICK,
     asked,
@@ -182,9 +183,25 @@ def test_a_reward_model_scores_what_was_chosen_higher(reward: RunResult, tiny_ba
     found = held_out_accuracy(model, dialogues())
     # Wilson's lower bound of 8 of 8 is 8 / (8 + 1.96²).
     assert found == {"n": 8, "accuracy": 1.0, "low": pytest.approx(8 / 11.8416, abs=1e-4), "high": pytest.approx(1.0)}
+    too_long = dialogues().head(1).with_columns(chosen=pl.Series([asked("card " * 600) + said("x")], dtype=MESSAGES))
+    assert held_out_accuracy(model, too_long) is None
+    assert held_out_accuracy(model, pl.concat([too_long, dialogues()])) == found
     one = [rewards(model, [dialogue])[0] for dialogue in dialogues()["chosen"].to_list()]
     together = rewards(model, dialogues()["chosen"].to_list(), batch_size=8)
     assert one == pytest.approx(together, abs=1e-4)
+
+
+def test_a_reward_model_s_head_is_trained_kept_and_read_in_float32(reward: RunResult, tiny_base: Path):
+    import torch
+    from safetensors.torch import load_file
+
+    (head,) = (t for name, t in load_file(reward.adapter / "adapter_model.safetensors").items() if "score" in name)
+    assert head.dtype == torch.float32
+    assert not torch.equal(head, head.bfloat16().float())
+    spec = ModelSpec("run:reward", str(tiny_base), reward.adapter, reward.adapter_sha256)
+    loaded = dict(load_reward(spec, dtype="bfloat16", threads=1).model.named_parameters())
+    (read,) = (t for name, t in loaded.items() if "score.modules_to_save" in name)
+    assert torch.equal(read, head)
 
 
 def test_a_reward_model_is_hash_checked_and_an_answering_one_gives_no_scores(
@@ -192,6 +209,9 @@ def test_a_reward_model_is_hash_checked_and_an_answering_one_gives_no_scores(
 ):
     with pytest.raises(ModelError, match="The file was changed after the run"):
         load_reward(ModelSpec("run:r", str(tiny_base), reward.adapter, "0" * 64), dtype="float32")
+    other_base = ModelSpec("run:r", str(tiny_base), reward.adapter, reward.adapter_sha256, base_sha256="0" * 64)
+    with pytest.raises(ModelError, match="The files were changed after the run"):
+        load_reward(other_base, dtype="float32")
     with pytest.raises(ModelError, match="its adapter answers, and gives no score"):
         load_reward(ModelSpec("run:d", str(tiny_base), dpo.adapter, dpo.adapter_sha256), dtype="float32")
 
@@ -229,6 +249,22 @@ def test_grpo_on_a_raw_base_is_stopped_with_advice_and_leaves_nothing(tiny_base:
     with pytest.raises(ModelError, match=r"nothing was learned in 3 steps up to step 3.*0\.00 on average"):
         train_grpo(prompts(), tiny_base, tmp_path, settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_steps_without_learning_count_on_after_a_resumption():
+    from transformers import TrainerControl, TrainerState
+
+    from clworkbench.runs.rollouts import NothingLearned
+
+    def logged(*shares: float) -> None:
+        history = [{"step": n, "frac_reward_zero_std": share, "reward": 0.0} for n, share in enumerate(shares, 1)]
+        state = TrainerState(global_step=len(shares), log_history=history)
+        NothingLearned(3).on_log(None, state, TrainerControl(), history[-1])
+
+    logged(1.0, 1.0)
+    logged(1.0, 1.0, 0.5, 1.0, 1.0)
+    with pytest.raises(ModelError, match=r"nothing was learned in 3 steps up to step 4.*0\.00 on average"):
+        logged(0.0, 1.0, 1.0, 1.0)
 
 
 def test_answers_are_verified_by_the_scorer_that_each_prompt_names():
@@ -296,7 +332,8 @@ def test_rows_that_are_too_long_are_left_out_or_cut_and_counted(tiny_base: Path,
         rejected=[said("card"), said("card"), said("balance"), said(long + "y")],
     )
     run = train_dpo(pairs, tiny_base, tmp_path / "dpo", replace(DPO, **once))
-    assert (run.rows, run.dropped, run.truncated) == (2, 2, 2)
+    # The last pair is the same up to the cut: it is left out, and not among those that were cut and learned from.
+    assert (run.rows, run.dropped, run.truncated) == (2, 2, 1)
     whole = rows_of(
         chosen=[asked("a") + said("refund"), asked(long) + said("x")] * 2, rejected=[asked("a") + said("b")] * 4
     )
@@ -321,6 +358,7 @@ def test_what_teaches_nothing_is_refused_in_words(tiny_base: Path, tmp_path: Pat
         (train_dpo, preferences().head(0), DPO, "the set has no rows"),
         (train_kto, unpaired().head(8), KTO, "all 8 rows are wanted answers"),
         (train_kto, unpaired().tail(8), KTO, "all 8 rows are unwanted answers"),
+        (train_kto, unpaired().with_columns(label=pl.lit(None, pl.Boolean)), KTO, "16 of 16 rows have no label"),
         (train_grpo, ungradable, small, "none of 8 prompts has a verifier that gives its own expected answer a 1"),
         (train_grpo, prompts(), replace(small, max_new_tokens=60), "leaves max_new_tokens = 60 within max_tokens = 64"),
     ]
@@ -360,11 +398,18 @@ def test_settings_that_do_not_fit_the_method_or_the_machine_are_refused(tiny_bas
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tracker_that_is_not_installed_is_named_with_its_package(tiny_base: Path, tmp_path: Path):
+def test_a_tracker_that_is_not_installed_is_named_with_its_package(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     if importlib.util.find_spec("wandb") is not None:
         pytest.skip("wandb is installed here")
+    # The folder of runs that W&B leaves behind is no package.
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
     settings = replace(DPO, machine=Machine(report_to=("wandb",)))
-    with pytest.raises(SettingsError, match=r"report_to = 'wandb' is not installed\. pip install wandb"):
+    with pytest.raises(
+        SettingsError, match=r"report_to = 'wandb' is not installed\. pip install 'clworkbench\[wandb\]'"
+    ):
         train_dpo(preferences(), tiny_base, tmp_path, settings)
 
 

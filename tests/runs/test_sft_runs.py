@@ -190,8 +190,12 @@ def test_ctrl_c_comes_through_and_the_same_call_goes_on(undisturbed: RunResult, 
         if step == 3:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stopped:
         train_sft(training_rows(), tiny_base, tmp_path, QUICK, on_step=interrupt)
+    assert stopped.value.__notes__ == [
+        "training: stopped at step 3 of 6. The same call goes on from its checkpoint at step 2, and ends with the same "
+        "bytes."
+    ]
     assert not (tmp_path / "adapter").exists()
     assert train_sft(training_rows(), tiny_base, tmp_path, QUICK).adapter_sha256 == undisturbed.adapter_sha256
 

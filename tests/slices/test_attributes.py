@@ -69,7 +69,7 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame(made)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(frames())
 def test_each_condition_selects_what_its_sql_selects(frame: pl.DataFrame) -> None:
     by = [name for name in frame.columns if name != "attributes"] + ["attributes"]

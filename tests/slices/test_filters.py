@@ -104,7 +104,7 @@ DAYS = st.dates(min_value=datetime(1900, 1, 1).date(), max_value=datetime(2200, 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(app=TEXTS, text=TEXTS.filter(lambda each: "\x00" not in each), day=DAYS)
 def test_any_text_as_a_value_finds_exactly_its_own_rows(app, text, day):
     moment = datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -53,7 +53,7 @@ def test_filters_move_no_edge(explored):
     assert part.placed == 60
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn=st.data())
 def test_an_area_of_cells_holds_what_its_cells_count(explored, drawn):
     grid = explored.grid(Filters())

@@ -23,7 +23,7 @@ def by_pattern(rows: pl.DataFrame, text: str) -> list[bool]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(said=st.lists(st.tuples(st.none() | TEXTS, st.none() | TEXTS), min_size=1, max_size=6), sought=TEXTS)
 def test_a_text_is_found_as_a_pattern_without_case_finds_it(said, sought):
     rows = pl.DataFrame(said, schema={"text": pl.String, "answer": pl.String}, orient="row")

@@ -16,7 +16,7 @@ def booleans(hits: int, n: int, rest_hits: int, n_rest: int) -> tuple[np.ndarray
     return values, np.arange(n + n_rest) < n
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 60), st.data())
 def test_of_booleans_p_is_fishers_and_the_interval_newcombes(n: int, n_rest: int, data: st.DataObject) -> None:
     hits, rest_hits = data.draw(st.integers(0, n)), data.draw(st.integers(0, n_rest))

@@ -202,3 +202,20 @@ def test_what_the_proof_finds_is_counted_by_kind_and_named_by_row_and_example():
     assert "row r shows h (leak_group)" in str(
         proved(found.with_columns(prompt=found["prompt"].shift(0)), suite(), KEY)
     )
+
+
+def test_the_manifest_says_how_much_of_a_large_set_the_proof_looked_at_closely(monkeypatch):
+    monkeypatch.setattr(planting, "SAMPLE_ROWS", 2)
+    told = proved(rows(*(row(f"r{n}", f"Question {n}") for n in range(3))), HELD, KEY).as_dict()
+    assert told["rows"] == 3
+    assert told["looked_at_closely"] == {
+        "kinds": ["leak_near_duplicate", "leak_quoted"],
+        "rows": 2,
+        "holdout_rows": 0,
+    }
+
+
+def test_what_a_prompt_expects_is_searched_as_an_answer():
+    made = rows(row("r", "What did she write?", expected=f"She wrote: {ASKED}", verifier="exact"), kind="prompts")
+    assert leaks(made, HELD, KEY).to_list() == ["leak_quoted"]
+    assert ("r", "e0", "leak_quoted") in search(made, HELD, pseudonyms=KEY)

@@ -378,3 +378,49 @@ def test_the_length_of_chosen_answers_is_told_with_its_intervals():
         pytest.approx(0.2077, abs=1e-4),
         pytest.approx(0.9385, abs=1e-4),
     )
+
+
+def test_a_pick_of_the_improvement_rests_on_the_feedback_that_it_stands_in():
+    found = signals(signal("a", "a?", "old", improvement=[said("assistant", "new")], improvement_id="f1"))
+    for value, pair in (("improvement", ("new", "old")), ("a", ("old", "new"))):
+        judged = labels(label("l", "a", "preference", value))
+        made = preference(found, opinions(labels=judged, asked={"a": ["a", "improvement"]}))
+        assert texts(made, *BOTH) == [pair]
+        assert made.frame["feedback_ids"].to_list() == [["f1"]]
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        ({"source": "app"}, 0),
+        ({"source": "another"}, 1),
+        ({"where": "model = 'm'"}, 0),
+        ({"where": "model = 'n'"}, 1),
+        ({"slice": "mine"}, 0),
+    ],
+)
+def test_a_pattern_with_other_conditions_takes_the_pairs_of_their_signals(rule, left):
+    excluding = PolicySettings(exclude=(ExclusionRule("secret", pattern="Falcon", **rule),))
+    rules = Rules(holdout=0.0, allowed=Allowed(excluding, {"mine": "model = 'm'"}))
+    made = preference(signals(signal("a", "a?", "old", model="m")), opinions(voice("f", "a", "It is Falcon")), rules)
+    assert made.frame.height == left
+    assert taken(made) == ({} if left else {"excluded_by_secret": 1})
+
+
+def test_sums_and_differences_are_different_questions():
+    found = signals(
+        signal("a", "What is 3 + 5?", "8", outcome=True),
+        signal("b", "What is 3 + 5?", "-2", outcome=False),
+        signal("c", "What is 3 - 5?", "8", outcome=False),
+        signal("d", "What is 3 - 5?", "-2", outcome=True),
+    )
+    assert texts(preference(found, opinions()), *BOTH) == [("-2", "8"), ("8", "-2")]
+
+
+def test_thirds_that_add_up_to_one_are_a_tie_in_any_order():
+    ranks = [label(f"r{n}", "a", "ranking", f'[["a"], ["b"], ["{own}"]]') for n, own in enumerate("cde")]
+    against = label("p", "a", "preference", "b")
+    found = signals(*(signal(own, "q?", own.upper()) for own in "abcde"))
+    for order in ([*ranks, against], [against, *reversed(ranks)]):
+        made = preference(found, opinions(labels=labels(*order), asked={"a": ["a", "b"]}))
+        assert {("A", "B"), ("B", "A")}.isdisjoint(texts(made, *BOTH))

@@ -70,3 +70,13 @@ def test_runs_without_a_shared_prompt_are_dialogues_all_the_same():
     [row] = reward(found, opinions()).frame.iter_rows(named=True)
     assert [message["content"] for message in row["chosen"]] == ["One way.", "good"]
     assert [message["content"] for message in row["rejected"]] == ["Another.", "bad"]
+
+
+def test_a_margin_rests_on_the_ratings_that_it_comes_from():
+    found = signals(*(signal(own, "Where is it?", f"answer {own}") for own in "ab"))
+    judged = labels(
+        label("l", "a", "preference", "a"), label("la", "a", "rating", "5"), label("lb", "b", "rating", "3")
+    )
+    made = reward(found, opinions(labels=judged, asked={"a": ["a", "b"]}))
+    [row] = made.frame.iter_rows(named=True)
+    assert (row["rule"], row["margin"], sorted(row["label_ids"])) == ("picked", 1.0, ["l", "la", "lb"])

@@ -85,3 +85,10 @@ def test_what_is_believed_of_an_unwanted_answer_is_that_it_is_bad():
 def test_orders_to_a_model_are_held_back(answer):
     made = unpaired(signals(signal("a", "a?", answer, outcome=True), signal("b", "b?", "B", outcome=False)))
     assert taken(made) == {"held_for_review": 1}
+
+
+def test_the_same_answer_may_be_right_for_a_sum_and_wrong_for_a_difference():
+    found = signals(signal("a", "What is 3 + 5?", "8", outcome=True), signal("b", "What is 3 - 5?", "8", outcome=False))
+    made = unpaired(found)
+    assert sorted(made.frame.select("signal_ids", "label").rows()) == [(["a"], True), (["b"], False)]
+    assert taken(made) == {}

@@ -90,8 +90,9 @@ class Explorer(anywidget.AnyWidget):
         offers: what may be chosen, and what is seen first; it never changes.
     """
 
+    # Texts, not paths: anywidget would watch the files, and keep every explorer for as long as the kernel lives.
     _esm = "\n".join((HERE / f"{part}.js").read_text("utf-8") for part in PARTS)
-    _css = HERE / "explorer.css"
+    _css = (HERE / "explorer.css").read_text("utf-8")
     filters = traitlets.Dict().tag(sync=True)
     group_by = traitlets.Unicode("").tag(sync=True)
     selected_ids = traitlets.List(traitlets.Unicode()).tag(sync=True)
