@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from clworkbench.loop.pick import pick
     from clworkbench.loop.policy import explain_policy
     from clworkbench.loop.repeated import repeated
-    from clworkbench.loop.run_estimate import estimate
     from clworkbench.loop.replay import replay
+    from clworkbench.loop.run_estimate import forecast
     from clworkbench.loop.scores import import_scores
     from clworkbench.loop.ship import drill, gate, power, release, rollback
     from clworkbench.loop.should_train import should_train
@@ -76,7 +76,7 @@ _HOMES = {
     "build": "loop.convert",
     "dataset": "loop.trainable",
     "token_statistics": "loop.trainable",
-    "estimate": "loop.run_estimate",
+    "forecast": "loop.run_estimate",
     "train": "loop.train",
     "replay": "loop.replay",
     "forgetting": "loop.forgetting",
@@ -119,13 +119,13 @@ __all__ = [
     "draft_mapping",
     "drift",
     "drill",
-    "estimate",
     "estimated",
     "evaluate",
     "explain_policy",
     "explore",
     "export",
     "find",
+    "forecast",
     "forget",
     "forgetting",
     "freeze_suite",

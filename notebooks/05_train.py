@@ -55,7 +55,7 @@ def _(mo):
 @app.cell
 def _(PARENT, SEED, SET, STEPS, WORKSPACE, clw, open_desk):
     workspace = open_desk(WORKSPACE, seed=SEED)
-    clw.estimate(workspace, SET, steps=STEPS, parent=PARENT)
+    clw.forecast(workspace, SET, steps=STEPS, parent=PARENT)
     return (workspace,)
 
 

@@ -10,10 +10,13 @@ from clworkbench.cli.verb import Answer, No, answers, known_at, workspace_option
 @click.command()
 @click.option("--question", default="answer", show_default=True, help="To which question.")
 @click.option("--value", default="accept", show_default=True, help="What people say: accept, reject, an option.")
+@click.option("--selection", metavar="ID", help="From which selection, as shown; else the one most answered.")
 @known_at
 @workspace_option
 @answers
-def estimate(question: str, value: str, as_of: datetime | None, event_time: bool, workspace: str) -> Answer | No:
+def estimate(
+    question: str, value: str, selection: str | None, as_of: datetime | None, event_time: bool, workspace: str
+) -> Answer | No:
     """Estimate in what share of all signals people would say VALUE, from the labels of candidates (1: too few).
 
     Candidates are chosen for their reasons, so their own share misleads: each counts by the inverse of its chance of
@@ -22,7 +25,9 @@ def estimate(question: str, value: str, as_of: datetime | None, event_time: bool
     from clworkbench.loop.estimate import estimated
     from clworkbench.workspace import Workspace
 
-    found = estimated(Workspace(workspace), value, question=question, as_of=as_of, event_time=event_time)
+    found = estimated(
+        Workspace(workspace), value, question=question, selection=selection, as_of=as_of, event_time=event_time
+    )
     answer = found.as_dict(), found.lines()
     return No(answer) if found.rate is None else answer
 

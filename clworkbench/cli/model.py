@@ -48,13 +48,13 @@ def train(
     On several GPUs, or several CPUs: accelerate launch --num_processes N $(which clw) train NAME
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.run_estimate import estimate
+    from clworkbench.loop.run_estimate import forecast
     from clworkbench.loop.train import train as run
     from clworkbench.runs.presets import is_first_process
     from clworkbench.workspace import Workspace
 
     if only_estimate:
-        told = estimate(
+        told = forecast(
             Workspace(workspace), training_set, method=method, base=base, parent=parent, steps=steps,
             learning_rate=learning_rate, seed=seed,
         )  # fmt: skip

@@ -87,6 +87,7 @@ def choose(
             rests_on=rests_on,
             silent=selection.silent | {name: why for name, why in silent.items() if name in selection.silent},
         )
+        selection = _of_its_own(workspace, selection, same, inputs)
         batch_id = stable_id("select", selection.frame["candidate_id"].sort().to_list())
         if selection.frame.height and not workspace.catalog.is_committed(batch_id):
             how: dict[str, object] = {"as_of": known_at.isoformat(), "by_reason": selection.by_reason}
@@ -96,6 +97,19 @@ def choose(
             detail |= {"signals": selection.n_signals, "rests_on": rests_on}
             workspace.write_batch(batch_id, "select", {"candidates": selection.frame}, detail=detail)
     return selection
+
+
+def _of_its_own(workspace: Workspace, selection: Selection, same: Batch | None, inputs: str) -> Selection:
+    """The same selection, with other ids for what another one drew for the same reasons: rows stand under their id once.
+
+    Two draw the same where the later one is of an earlier day, or where an answer was withdrawn.
+    """
+    others = workspace.scan("candidates").filter(pl.col("batch_id") != (same.batch_id if same else ""))
+    taken = others.select("candidate_id").unique().collect()["candidate_id"]
+    ids = pl.col("candidate_id")
+    own = pl.Series(workspace.pseudonyms.ids(f"candidate of {inputs}", selection.frame["candidate_id"]), dtype=pl.String)
+    other = pl.when(ids.is_in(taken.implode())).then(own).otherwise(ids)
+    return replace(selection, frame=selection.frame.with_columns(candidate_id=other))
 
 
 def _learned(workspace: Workspace, same: Batch | None, as_of: datetime | None, *, event_time: bool) -> str | None:

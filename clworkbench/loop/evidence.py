@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from clworkbench.candidates.evidence import disagreement, repeats
-from clworkbench.candidates.novelty import novelty
+from clworkbench.candidates.novelty import LEAST, novelty
 from clworkbench.candidates.reasons import REASONS
 from clworkbench.errors import ExpressionError
 from clworkbench.labels.adjudication import adjudicated
@@ -18,6 +18,7 @@ from clworkbench.loop.convert import allowed, disputed
 from clworkbench.loop.drift import Drifted
 from clworkbench.loop.slices import declared
 from clworkbench.settings import CandidateSettings, settings_dict
+from clworkbench.similarity.masked import masked_groups
 from clworkbench.slices.slice import memberships
 from clworkbench.training_sets.allowed import Descent, held, use
 from clworkbench.workspace import Workspace
@@ -154,11 +155,16 @@ def evidence(
         (silent if inside is None else rests_on)["drifted_slice"] = said
         held = pl.repeat(None, rows.height, dtype=pl.Boolean, eager=True) if inside is None else inside
         rows = rows.with_columns(held.alias("drifted_slice"))
-    if "novelty" in asked and learned is not None:
+    if "novelty" in asked and learned is None:
+        silent["novelty"] = "there is no training set yet to compare with"
+    elif "novelty" in asked and learned is not None:
         prompts = workspace.rows(learned).select(_last_asked("prompt"))[:, 0]
         order = pl.Series(workspace.pseudonyms.ids("novelty", rows["interaction_id"]), dtype=pl.String)
-        rows = rows.with_columns(novelty(rows["text"], prompts, order=order).values.alias("novelty"))
-        rests_on["novelty"] = f"against training set {learned.removeprefix('training_set:')}"
+        new, held_against = novelty(rows["text"], prompts, order=order), learned.removeprefix("training_set:")
+        rows = rows.with_columns(new.values.alias("novelty"))
+        rests_on["novelty"] = f"against training set {held_against}"
+        if not new.n and masked_groups(prompts).drop_nulls().n_unique() < LEAST:
+            silent["novelty"] = f"training set {held_against} has fewer than {LEAST} different prompts to compare with"
     return Evidence(rows, rests_on, silent)
 
 

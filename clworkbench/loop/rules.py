@@ -8,7 +8,7 @@ import polars as pl
 
 from clworkbench.errors import ArtefactError, SettingsError
 from clworkbench.releases.gates import Gate, canonical, defaults
-from clworkbench.releases.pairs import LOWER_IS_BETTER
+from clworkbench.releases.pairs import LOWER_IS_BETTER, with_suite
 from clworkbench.scorers.names import scorer
 from clworkbench.settings import settings_dict
 from clworkbench.workspace import Workspace
@@ -52,18 +52,24 @@ def gates(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFra
     common = set[str].intersection(*(set(side["scorer"]) for side in sides)) if sides else set[str]()
     scorers = {*(settings.evals.scorers if kept else ()), *common}
     metric = settings.gates.metric or (min(scorers) if len(scorers) == 1 else "reward")
-    named = [*(workspace.rows(name)["slices"] for name in kept), *(side["slices"] for side in sides)]
+    named = [*(workspace.rows(name)["slices"] for name in kept), *(_slices(side) for side in sides)]
     empty = pl.Series("slices", [], dtype=pl.String)
     slices = pl.concat([empty, *(names.explode(keep_nulls=False, empty_as_null=False) for names in named)])
     return defaults(metric, slices.unique().sort().to_list(), settings.gates.target)
 
 
+def _slices(imported: pl.DataFrame) -> pl.Series:
+    """The slices that imported scores name; each of several suites is one: a loss there must not hide behind gains."""
+    return imported.select(slices=with_suite())["slices"]
+
+
 def gates_sha256(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFrame] = ()) -> str:
     """The hash of the gates that apply now to these suites, target included; arguments as for `gates`.
 
-    Guards on slices that only imported scores name do not count: each further import may name others.
+    Guards on slices and suites that only imported scores name do not count: each further import may name others.
     """
-    plain = [scores.with_columns(slices=pl.lit([], dtype=pl.List(pl.String))) for scores in imported]
+    nameless = {"slices": pl.lit([], dtype=pl.List(pl.String)), "suite": pl.col("suite").first()}
+    plain = [scores.with_columns(**nameless) for scores in imported]
     text = f"{workspace.settings.gates.target}\n{canonical(gates(workspace, frozen, plain))}"
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from clworkbench.audit.budget import metered
-from clworkbench.audit.forecast import Forecast, first_exceeded, forecast, refusal
+from clworkbench.audit.forecast import Forecast, first_exceeded, refusal
+from clworkbench.audit.forecast import forecast as from_steps
 from clworkbench.audit.limits import UNITS, Standing, standings
 from clworkbench.audit.run_budget import PROBE, RunBudget
 from clworkbench.display.html import html_table
@@ -95,7 +96,7 @@ class Estimate:
         return table + (limits if self.limits else "")
 
 
-def estimate(
+def forecast(
     workspace: Workspace,
     training_set: str,
     *,
@@ -134,7 +135,7 @@ def _was(manifest: dict[str, object]) -> Forecast:
     """What a finished run took."""
     steps, seconds, cost = (float(str(manifest[name])) for name in ("steps", "seconds", "cost"))
     n_tokens = manifest.get("n_tokens")
-    return forecast(
+    return from_steps(
         int(steps),
         [seconds / steps],
         "steps of this run, which is there already,",

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -16,6 +17,7 @@ from clworkbench.files import sha256_file
 from clworkbench.loop.leaving import door
 from clworkbench.loop.model import Evaluation, evaluate, resolve
 from clworkbench.loop.rules import gates_sha256, hashed_with, suites
+from clworkbench.releases.pairs import with_suite
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
@@ -193,6 +195,35 @@ def measured_on(workspace: Workspace, models: list[str], suite: str | None) -> l
         f"gate: no {named or 'suite'} on which both models were scored. Imported: {has}.\n"
         "Bring scores in with `clw scores import PATH --model NAME --suite NAME`, the same suite for both."
     )
+
+
+class Measurable(NamedTuple):
+    """Suites at hand: their ids, their examples with `slices`, and imported scores where examples are elsewhere."""
+
+    suites: list[str]
+    examples: pl.DataFrame
+    imported: pl.DataFrame | None
+
+
+def measurable(workspace: Workspace, suite: str | None = None) -> Measurable:
+    """The suites on which models can be compared: frozen ones, or else those on which scores were imported.
+
+    Raises:
+        ArtefactError: there is none.
+    """
+    named = SUITE + suite.removeprefix(SUITE) if suite else None
+    brought = [m for m in workspace.catalog.artefacts("eval") if "imported" in dict(m["asked"])]  # type: ignore[call-overload]
+    ids = sorted({SUITE + str(manifest["suite"]) for manifest in brought})
+    wanted = [each for each in ids if named in (None, each) and not workspace.catalog.artefact(each)]
+    if not wanted or (suite is None and workspace.catalog.artefacts("suite")):
+        frozen = suites(workspace, suite)
+        return Measurable(frozen, pl.concat([workspace.rows(name) for name in frozen]), None)
+    on = pl.col("suite").is_in([each.removeprefix(SUITE) for each in wanted])
+    scores = workspace.scan("scores").filter(on).collect()
+    examples = scores.group_by("suite", "example_id").agg(
+        pl.col("slices").explode(keep_nulls=False, empty_as_null=False).unique()
+    )
+    return Measurable(wanted, examples.with_columns(slices=with_suite()), scores)
 
 
 def _can(workspace: Workspace, model: str, foreign: list[str], brought: dict[str, dict[str, object]]) -> set[str]:

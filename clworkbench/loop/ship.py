@@ -12,7 +12,7 @@ from clworkbench.errors import ArtefactError, EvidenceError
 from clworkbench.loop.convert import training_sets_of
 from clworkbench.loop.model import Evaluation, champion, resolve
 from clworkbench.loop.rules import check, gates, gates_sha256, hashed_with, suites
-from clworkbench.loop.scores import known_as, measured_on, scored
+from clworkbench.loop.scores import known_as, measurable, measured_on, scored
 from clworkbench.releases.card import model_card
 from clworkbench.releases.drill import DrillReport
 from clworkbench.releases.drill import drill as plant_and_judge
@@ -52,12 +52,16 @@ class Gated:
 def power(
     workspace: Workspace, suite: str | None = None, *, discordant: float = 0.2, truly: float = 0.02
 ) -> pl.DataFrame:
-    """What the gates could show with the suites at hand, before anything is run: one row for each gate."""
-    check(workspace)
-    frozen = suites(workspace, suite)
-    examples = pl.concat([workspace.rows(name) for name in frozen])
+    """What the gates could show with the suites at hand, before anything is run: one row for each gate.
+
+    Without a frozen suite, those on which scores were imported.
+    """
+    on = measurable(workspace, suite)
+    if on.imported is None:
+        check(workspace)
     target = workspace.settings.gates.target
-    return plan(examples, gates(workspace, frozen), discordant=discordant, truly=truly, target=target)
+    asked = gates(workspace, on.suites, [] if on.imported is None else [on.imported])
+    return plan(on.examples, asked, discordant=discordant, truly=truly, target=target)
 
 
 def drill(

@@ -82,12 +82,19 @@ def compare(champion: pl.DataFrame, challenger: pl.DataFrame) -> Comparison:
         pl.concat([side.select(*EXAMPLE, "slices") for side in sides])
         .group_by(EXAMPLE)
         .agg(pl.col("slices").explode(keep_nulls=False, empty_as_null=False).unique())
+        .with_columns(slices=with_suite())
         .sort(EXAMPLE)
         .with_row_index("example")
     )
     numbers = examples.select(*EXAMPLE, "example")
     before, after = (side.join(numbers, on=EXAMPLE, how="left") for side in sides)
     return Comparison(before, after, examples)
+
+
+def with_suite() -> pl.Expr:
+    """An example's slices; where several suites are compared, its suite is one of them."""
+    own = pl.concat_list("slices", pl.col("suite").str.replace("@.*$", "")).list.unique(maintain_order=True)
+    return pl.when(pl.col("suite").n_unique() > 1).then(own).otherwise("slices")
 
 
 def _checked(scores: pl.DataFrame, side: Side) -> pl.DataFrame:

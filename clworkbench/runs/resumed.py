@@ -179,9 +179,9 @@ def _report(
         for entry in logged
     ]
     counts = {"rows": job.learned.frame.height, "truncated": job.learned.truncated, "dropped": job.learned.dropped}
-    told = {"run": run, "method": job.method, "adapter_sha256": sha256, "losses": losses}
+    told: dict[str, object] = {"run": run, "method": job.method, "adapter_sha256": sha256, "losses": losses}
     told |= {"seconds": progress.seconds, "n_tokens": progress.n_tokens}
-    about = {
+    about: dict[str, object] = {
         "columns": list(job.columns),
         "details": {**job.details, "weights": job.weights},
         "environment": job.start.environment,

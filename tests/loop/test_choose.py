@@ -181,7 +181,7 @@ def test_a_workspace_without_feedback_draws_at_random_and_says_why(tmp_path, mon
     found = data.choose(workspace, 5)
     assert found.frame["stratum"].unique().to_list() == ["random"]
     assert found.silent["failure"] == "no outcome is settled"
-    assert found.silent["novelty"] == "no training set is large enough to compare with"
+    assert found.silent["novelty"] == "there is no training set yet to compare with"
 
 
 def test_candidates_in_the_table_estimate_the_rate_of_all(place):

@@ -134,6 +134,69 @@ def test_an_answer_that_was_only_corrected_is_not_accepted_and_a_choice_is_a_rat
         clw.estimated(place, "bil", question="choice")
 
 
+def test_a_selection_of_an_earlier_day_keeps_all_that_it_drew_also_what_another_had_drawn(place):
+    first = data.choose(place, 80).frame
+    early = datetime(2026, 3, 2, 5, tzinfo=UTC)
+    second = data.choose(place, 100, as_of=early, event_time=True).frame
+    assert first.join(second, on="candidate_id", how="semi").is_empty()
+    assert first.join(second, on="interaction_id", how="semi").height > 20
+    assert data.choose(place, 100, as_of=early, event_time=True).frame["candidate_id"].equals(second["candidate_id"])
+    kept = place.read("candidates")
+    assert sorted(kept["batch_id"].value_counts()["count"]) == [80, 100]
+    assert kept["candidate_id"].is_unique().all()
+    said = truth(place)
+    label(place, {which: said[which] for which in second["interaction_id"]})
+    found = clw.estimated(place, "reject")
+    drawn = kept.filter(pl.col("seq") == kept["seq"].max())
+    by_hand = sum(
+        1 / chance
+        for which, chance in drawn.select("interaction_id", "inclusion_probability").iter_rows()
+        if said[which] == "reject"
+    )
+    assert (found.n, found.n_frame) == (100, 301)
+    assert found.rate == pytest.approx(by_hand / 301)
+
+
+def test_an_answer_that_was_taken_back_lets_its_signal_be_drawn_and_kept_again(place):
+    first = data.choose(place, N).frame["interaction_id"]
+    label(place, dict.fromkeys(first, "accept"))
+    label(place, dict.fromkeys(first[:7], ""), label_id="back", status="withdrawn", at=datetime(2026, 4, 2, tzinfo=UTC))
+    again = data.choose(place, 50).frame
+    assert again.height > 0
+    kept = place.read("candidates")
+    assert kept.filter(pl.col("seq") == kept["seq"].max()).height == again.height
+
+
+def test_the_selection_that_is_labelled_in_full_speaks_and_another_where_it_is_named(place):
+    first = data.choose(place, 60).frame["interaction_id"]
+    data.choose(place, 100, as_of=datetime(2026, 3, 2, 5, tzinfo=UTC), event_time=True)
+    label(place, {which: truth(place)[which] for which in first})
+    batches = {b.detail["signals"]: b.batch_id for b in place.catalog.batches(kind="select")}
+    found = clw.estimated(place, "reject")
+    assert (found.n, found.n_frame) == (60, N)
+    assert f"Selection {batches[N]} (60 of 60 candidates have an answer)" in found.about
+    assert "the largest share" in found.about
+    other = clw.estimated(place, "reject", selection=batches[301])
+    assert (0 < other.n < 60, other.n_frame) == (True, 301)
+    words = ["label", "estimate", "--value", "reject", "--workspace", str(place.folder), "--selection"]
+    answer = CliRunner().invoke(command, [*words, batches[301]])
+    assert (answer.exit_code, f"Selection {batches[301]} (" in answer.stdout) == (0, True)
+    for unknown in ("xx", ""):
+        with pytest.raises(EvidenceError, match=rf"no selection '{unknown}'.*{batches[301]} \("):
+            clw.estimated(place, "reject", selection=unknown)
+
+
+def test_a_question_that_nobody_can_answer_is_refused_with_those_there_are(place):
+    data.choose(place, 80)
+    with pytest.raises(EvidenceError, match=r"no question 'xx'\. There are answer, choice, improvement"):
+        clw.estimated(place, question="xx")
+    answer = CliRunner().invoke(command, ["label", "estimate", "--question", "xx", "--workspace", str(place.folder)])
+    assert answer.exit_code != 1
+    with pytest.raises(EvidenceError, match="nobody said 'accept' to 'choice'"):
+        label(place, dict.fromkeys(data.choose(place, 80).frame["interaction_id"], "bill"), "choice")
+        clw.estimated(place, question="choice")
+
+
 def test_without_a_selection_the_way_to_one_is_told(place):
     with pytest.raises(EvidenceError, match="`clw select` draws candidates"):
         clw.estimated(place)

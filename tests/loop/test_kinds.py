@@ -189,17 +189,17 @@ def test_a_set_from_before_the_column_of_tools_is_read_and_audited(filled):
     config = made.manifest["settings"]
     old = made.frame.drop("tools")
     # What an older version wrote in its manifest.
-    new = {"rows_kind", "turned", "findings", "policy_sha256"}
+    new = {"rows_kind", "turned", "findings", "leaving"}
     own = {"kind", "id", "created", "parents", "code_version", "config_sha256", "rows_sha256", "files"}
     about = {key: value for key, value in made.manifest.items() if key not in new | own}
-    del about["leaving"]
+    about["policy_sha256"] = None
     about["leakage"] = {"examples": 0, "found": 0}
     config["policy"] = {key: value for key, value in config["policy"].items() if key != "leaving"}
     manifest = filled.publish_rows("training_set", "old", old, config=config, about=about)
     checks = audit(filled, str(manifest["id"])).checks
     assert [check.name for check in checks if not check.ok] == []
     told = {check.name for check in checks if "not recorded" in check.detail}
-    assert {"second tier", "leak: its own holdout"} <= told
+    assert {"policy", "second tier", "leak: its own holdout"} <= told
     found = dataset(filled, "old")
     assert found.column_names == ["prompt", "completion", "row_id", "weight"]
     assert len(found) == old.filter(pl.col("split") == "train").height

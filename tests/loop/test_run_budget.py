@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clworkbench.errors import BudgetError, SettingsError
-from clworkbench.loop.run_estimate import estimate
+from clworkbench.loop.run_estimate import forecast
 from clworkbench.loop.train import Training, train
 from clworkbench.loop.trainable import token_statistics
 from clworkbench.runs.checkpoints import steps_done
@@ -97,7 +97,7 @@ def test_tokens_are_those_that_the_rows_hold(workspace: Workspace):
 
 def test_an_estimate_trains_nothing_and_is_booked(workspace: Workspace):
     limit(workspace, "[budget]\nprices = { cpu = 3600 }\nrun = { usd = 1e-9 }\ntrain = { hours = 1 }\n")
-    told = estimate(workspace, "sft", steps=50)
+    told = forecast(workspace, "sft", steps=50)
     assert runs(workspace) == []
     assert workspace.catalog.artefacts("run") == []
     (entry,) = workspace.catalog.ledger().rows(named=True)
@@ -110,7 +110,7 @@ def test_an_estimate_trains_nothing_and_is_booked(workspace: Workspace):
     assert "above [budget.run]" in told._repr_html_()
     limit(workspace, "")
     done = train(workspace, "sft", steps=3)
-    was = estimate(workspace, "sft", steps=3)
+    was = forecast(workspace, "sft", steps=3)
     assert (was.run, was.expected.steps, was.exceeded) == (done.id, 3, None)
     assert workspace.catalog.ledger().height == 2
 

@@ -11,7 +11,7 @@ from clworkbench.loop.capture import ingest
 from clworkbench.loop.convert import build
 from clworkbench.loop.data import freeze_suite
 from clworkbench.loop.scores import import_scores
-from clworkbench.loop.ship import drill, gate, release
+from clworkbench.loop.ship import drill, gate, power, release
 from clworkbench.workspace import Workspace
 
 
@@ -210,3 +210,26 @@ def test_the_format_that_is_named_makes_no_other_scores_of_a_file(workspace, tmp
     assert again.known
     assert again.manifest["id"] == first.manifest["id"]
     assert "jo@example.org" not in str(workspace.read("scores")["error"].to_list())
+
+
+def test_each_of_several_suites_has_a_guard_so_that_a_loss_on_one_cannot_hide(workspace, tmp_path):
+    for model, gained, lost in (("old", [0.0] * 80, [1.0] * 80), ("new", [1.0] * 80, [1.0] * 40 + [0.0] * 40)):
+        import_scores(workspace, rows(tmp_path / f"{model}1.jsonl", gained), model=model, suite="gained")
+        import_scores(workspace, rows(tmp_path / f"{model}2.jsonl", lost), model=model, suite="lost")
+    held = gate(workspace, "new", against="old")
+    verdicts = dict(held.report.gates.select("name", "verdict").iter_rows())
+    assert verdicts["score better on all"] == "met"
+    assert verdicts["score not worse on lost"] == "violated"
+    assert held.report.decision == "block"
+    assert "gates_edited" not in held.report.findings["kind"].to_list()
+    assert audit(workspace, held.id).ok
+    alone = gate(workspace, "new", against="old", suite="gained").report
+    assert "score not worse on gained" not in alone.gates["name"].to_list()
+    planned = dict(power(workspace).select("name", "n").iter_rows())
+    assert planned["score better on all"] == 160
+    assert planned["score not worse on lost"] == 80
+
+
+def test_without_any_suite_there_is_nothing_to_plan(workspace):
+    with pytest.raises(ArtefactError, match="no suite to measure on"):
+        power(workspace)

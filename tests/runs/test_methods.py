@@ -224,6 +224,7 @@ def test_grpo_raises_the_verified_rate_of_a_supervised_start(answering: RunResul
     assert verified_rate[-8:].mean() > verified_rate[:4].mean()
 
 
+@pytest.mark.slow
 def test_grpo_samples_the_same_again_also_after_an_interruption(answering: RunResult, tiny_base: Path, tmp_path: Path):
     own = {"batch_size": 16, "learning_rate": 2e-3}
     settings = GrpoSettings(**(QUICK | own), generations=4, max_new_tokens=16)
@@ -299,7 +300,9 @@ def test_the_gradient_of_a_row_is_multiplied_by_its_weight():
     torch.testing.assert_close(model.told.grad, by_hand.told.grad)
 
 
-@pytest.mark.parametrize("method", ["dpo", "kto", "reward"])
+@pytest.mark.parametrize(
+    "method", ["dpo", pytest.param("kto", marks=pytest.mark.slow), pytest.param("reward", marks=pytest.mark.slow)]
+)
 def test_equal_weights_change_nothing_and_unequal_ones_do(method: str, request, tiny_base: Path, tmp_path: Path):
     learn, rows, settings = {
         "dpo": (train_dpo, preferences(), DPO),
@@ -422,12 +425,14 @@ def test_full_memory_is_said_with_what_to_set(error: Exception):
         raise RuntimeError("something else")
 
 
+@pytest.mark.slow
 def test_a_step_in_parts_learns_nearly_the_same(dpo: RunResult, tiny_base: Path, tmp_path: Path):
     parts = train_dpo(preferences(), tiny_base, tmp_path, replace(DPO, machine=Machine(threads=1, rows_at_once=2)))
     assert parts.environment["rows_at_once"] == 2
     assert parts.losses["loss"].to_list() == pytest.approx(dpo.losses["loss"].to_list(), abs=0.05)
 
 
+@pytest.mark.slow
 def test_all_weights_are_trained_and_come_back_as_a_model(tiny_base: Path, tmp_path: Path):
     settings = SftSettings(**(QUICK | {"rank": 0, "learning_rate": 1e-3}))
     run = train_sft(completions(), tiny_base, tmp_path / "one", settings)

@@ -136,6 +136,7 @@ def test_a_bare_trl_script_with_the_same_settings_learns_the_same(
         torch.testing.assert_close(tensor, bare[name], rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [3, 6])
 def test_a_run_killed_with_signal_9_goes_on_to_the_same_bytes(
     undisturbed: RunResult, tiny_base: Path, tmp_path: Path, at: int
