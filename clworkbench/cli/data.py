@@ -81,7 +81,8 @@ def _counts(report: "IngestReport") -> list[str]:
     ]
     if (others := len(report.quarantined_why) - MANY) > 0:
         quarantined.append(f"  quarantined and for {others} reasons more (--json has all)")
-    more = len(report.fidelity) - MANY
+    from clworkbench.signals.view import said_of_no_signals
+
     unmatched = [f"  unmatched   {report.unmatched:,} feedback rows: what they are about is not here"]
     return [
         f"{report.records:,} records = {report.new:,} new + {report.known:,} known"
@@ -96,6 +97,7 @@ def _counts(report: "IngestReport") -> list[str]:
             else []
         ),
         *(unmatched if report.unmatched else []),
+        *(f"  no answer   {said}" for said in said_of_no_signals(report.unanswered)),
         "rows added: " + (", ".join(f"{table} {n:,}" for table, n in report.tables.items() if n) or "none"),
     ]
 

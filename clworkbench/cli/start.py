@@ -54,6 +54,7 @@ def status(workspace: str, rebuild: bool) -> Answer:
     )
     lines.append(f"spent      {found.spent['seconds'] / 60:.1f} minutes of training and evaluation")
     lines += [f"this month {said}" for said in found.left]
+    lines += [f"note       {said}" for said in found.notes]
     lines += ["next", *(f"  {number}. {step}" for number, step in enumerate(found.next, 1))]
     return found.as_dict(), lines
 

@@ -151,5 +151,6 @@ class _Displayed:
         if isinstance(self._handle, DisplayHandle):
             self._handle.update(picture)
         else:
-            self._handle = DisplayHandle()
-            self._handle.display(picture)
+            handle = DisplayHandle()
+            handle.display(picture)
+            self._handle = handle

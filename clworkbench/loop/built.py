@@ -63,8 +63,9 @@ class Build:
     def _sampled(self) -> list[tuple[str, str]]:
         """Where the proof looked at some rows only."""
         proof = self.manifest.get("leakage")
-        closely = proof.get("looked_at_closely") if isinstance(proof, dict) else None
-        if not closely or (closely["rows"], closely["holdout_rows"]) == (proof["rows"], proof["holdout_rows"]):
+        if not isinstance(proof, dict) or not (closely := proof.get("looked_at_closely")):
+            return []
+        if (closely["rows"], closely["holdout_rows"]) == (proof["rows"], proof["holdout_rows"]):
             return []
         of = f"{closely['rows']:,} of {proof['rows']:,} rows, and {closely['holdout_rows']:,} of those held out"
         return [("proof", f"near-duplicates and quotes were looked for again in {of}")]

@@ -19,7 +19,7 @@ from clworkbench.loop.should_train import Asked, learnable_of, learned_already, 
 from clworkbench.loop.train import train
 from clworkbench.loop.waiting import ask_in_argilla, bring_answers
 from clworkbench.settings import OutcomeRule
-from clworkbench.signals.outcomes import summary
+from clworkbench.signals.outcomes import in_conflict, summary
 from clworkbench.training_sets.reviewed import verdicts
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
@@ -123,8 +123,8 @@ def _outcomes(found: pl.DataFrame, asked: Sequence[OutcomeRule]) -> str:
     """Signals by the state of their outcome."""
     state = summary(found, asked).row(-1, named=True)
     said = ", ".join(f"{state[name]:,} {name}" for name in ("positive", "negative", "pending"))
-    conflicts = f"; {state['conflict']:,} in conflict, settled by precedence" if state["conflict"] else ""
-    return f"{found.height:,} signals: {said}{conflicts}"
+    conflicts = in_conflict(found, asked)
+    return f"{found.height:,} signals: {said}{f'; {conflicts}' if conflicts else ''}"
 
 
 def _labels(workspace: Workspace, selection: Selection, tell: Say) -> str | None:

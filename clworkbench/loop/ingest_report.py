@@ -11,6 +11,7 @@ import polars as pl
 
 from clworkbench.display.html import html_table
 from clworkbench.signals.reading import Chunk, Detection, Fidelity
+from clworkbench.signals.view import lacks_answer
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -31,6 +32,7 @@ class Counts:
         batch_ids: the batches that were committed.
         lost: what could not be carried over in full, by its kind.
         places: where the first record stands that was quarantined, by reason.
+        unanswered: interactions added that have no answer, and so are no signals.
     """
 
     source: str
@@ -46,6 +48,7 @@ class Counts:
     batch_ids: list[str] = field(default_factory=list)
     lost: dict[str, Fidelity] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    unanswered: int = 0
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{getattr(self, name):,} {name}" for name in WORDS)
@@ -64,7 +67,7 @@ class Counts:
 
     def add(self, other: "Counts") -> None:
         """Adds what became of other records."""
-        for name in ("records", *WORDS):
+        for name in ("records", *WORDS, "unanswered"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("skipped_why", "quarantined_why", "tables", "redacted"):
             getattr(self, name).update(getattr(other, name))
@@ -87,6 +90,8 @@ class Counts:
         for file, offset, reason in left.select("file", "offset", "reason").iter_rows():
             self.places.setdefault(reason, f"{file}, from {offset:,}")
         self.tables.update({table: rows.height for table, rows in fresh.items()})
+        if "interactions" in fresh:
+            self.unanswered += int(fresh["interactions"].select(lacks_answer().sum()).item())
         self.note(chunk.fidelity)
 
     def add_known(self, counted: Mapping[str, object]) -> None:
@@ -107,6 +112,7 @@ class Counts:
             **{name: dict(getattr(self, name)) for name in ("skipped_why", "quarantined_why", "tables", "redacted")},
             "batch_ids": self.batch_ids,
             "places": self.places,
+            "unanswered": self.unanswered,
             "fidelity": [item._asdict() for item in self.fidelity],
         }
 
@@ -172,6 +178,7 @@ class IngestReport(Counts):
         first = {why: f"; first in {Path(place).name}" for why, place in self.places.items()}
         rows += [("quarantined", n, why + first.get(why, "")) for why, n in self.quarantined_why.items()]
         rows += [("redacted", n, kind) for kind, n in self.redacted.items()]
+        rows += [("no answer", self.unanswered, "interactions that are no signals")] if self.unanswered else []
         rows += [("unmatched", self.unmatched, "feedback about what is not here")] if self.unmatched else []
         return html_table(("left aside or replaced", "n", "what"), rows) if rows else ""
 

@@ -1,6 +1,7 @@
 """Slices of a workspace: their rates, where the model does worst, and a new one in clw.toml."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,8 @@ from clworkbench.loop.topics import topics as topics_of
 from clworkbench.releases.protocol import RESERVED
 from clworkbench.settings import parse_settings
 from clworkbench.settings.editing import with_slice
+from clworkbench.signals.outcomes import in_conflict
+from clworkbench.signals.view import no_signals
 from clworkbench.slices import slice as slice_
 from clworkbench.slices.discover import discover as find
 from clworkbench.slices.found import Discovery
@@ -21,6 +24,7 @@ from clworkbench.slices.keys import Every
 from clworkbench.slices.rates import SliceReport, rates
 from clworkbench.slices.slice import Slice
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.catalog import as_moment
 
 BY = (
     "app", "environment", "source", "operation", "provider", "model", "model_version", "release_id", "finish_reason",
@@ -114,16 +118,24 @@ def slices(
     title = f"{place} with a good outcome" if event == "outcome" else f"{place} where {event}"
     rate = "good" if event == "outcome" else "share"
     counts = int(happened.count()), happened.null_count()
+    committed = workspace.scan("interactions", as_of=None if event_time else as_of)
+    notes = (*_conflicts(workspace, found, event), *no_signals(committed, None if as_of is None else as_moment(as_of)))
     if names or every is not None:
         columns = (*([every] if every else []), *names)
         frame = rates(found, *names, event=pl.lit(happened), every=every)
-        return SliceReport(frame, columns, f"{title} by {', '.join(columns)}", rate=rate, counts=counts)
+        return SliceReport(frame, columns, f"{title} by {', '.join(columns)}", rate=rate, counts=counts, notes=notes)
     parts = {"all": happened} | {str(one): happened.filter(one.holds(found)) for one in declared(workspace)}
     each = [
         rates(part.to_frame(), event=pl.col(part.name)).select(pl.lit(name).alias("slice"), pl.all())
         for name, part in parts.items()
     ]
-    return SliceReport(pl.concat(each), ("slice",), f"{title} by slice", rate=rate, counts=counts)
+    return SliceReport(pl.concat(each), ("slice",), f"{title} by slice", rate=rate, counts=counts, notes=notes)
+
+
+def _conflicts(workspace: Workspace, signals: pl.DataFrame, looked_at: str) -> tuple[str, ...]:
+    """Whose verdict decides where outcome rules disagree, where the outcome is what is looked at."""
+    said = in_conflict(signals, workspace.settings.outcomes) if looked_at == "outcome" else None
+    return (said,) if said else ()
 
 
 def discover(
@@ -169,7 +181,8 @@ def discover(
         found, more = found.with_columns(topics_of(found["text"])), [*more, "topic"]
     salt = workspace.pseudonyms.id("discover")
     columns = [name for name in BY if name != target] if by is None else by
-    return find(found, target, by=[*columns, *more], salt=salt, worst=worst, support=support)
+    discovery = find(found, target, by=[*columns, *more], salt=salt, worst=worst, support=support)
+    return replace(discovery, notes=_conflicts(workspace, found, target))
 
 
 def save(workspace: Workspace, name: str, expression: str, *, replace: bool = False) -> Slice:

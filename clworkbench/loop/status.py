@@ -1,6 +1,6 @@
 """Where a workspace stands, and what to do next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from clworkbench.display.html import html_table
 from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.model import champion
 from clworkbench.loop.waiting import waiting
+from clworkbench.signals.view import no_signals
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.alert_log import standing
 
@@ -29,6 +30,7 @@ class Status:
     unfinished: int
     read_until: dict[str, str]
     next: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw status --json`."""
@@ -46,6 +48,7 @@ class Status:
         rows += [("serves", self.champion + (f" ({self.history[-1][2]})" if self.history else ""))]
         rows += [("spent", f"{self.spent['seconds'] / 60:.1f} minutes of training and evaluation")]
         rows += [("this month", said) for said in self.left]
+        rows += [("note", said) for said in self.notes]
         rows += [("next", step) for step in self.next]
         return html_table(("", ""), rows)
 
@@ -71,6 +74,7 @@ def status(workspace: Workspace) -> Status:
             *_of_alerts(workspace),
             *_next(workspace, tables, artefacts),
         ],
+        notes=no_signals(workspace.scan("interactions")),
     )
 
 
@@ -87,9 +91,10 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
         kinds = ", ".join(sorted(set(workspace.catalog.pending().values())))
         steps.append(f"run what was interrupted again ({kinds}): its unfinished batch does not count yet")
     steps += _of_spool(workspace.folder / "spool")
+    steps += (compare := _of_imported_scores(workspace))
     if not tables["interactions"]:
-        steps.append("clw ingest PATH --source NAME   (or declare [sources] with `paths` in clw.toml)")
-        return steps
+        first = "clw ingest PATH --source NAME   (or declare [sources] with `paths` in clw.toml)"
+        return steps if compare else [*steps, first]
     if not tables["feedback"]:
         steps.append("ingest feedback: without outcomes, corrections or labels there is nothing to learn from")
     steps += _of_outcomes(workspace)
@@ -99,13 +104,46 @@ def _next(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, lis
         steps.append("clw suite NAME FILE   (examples that no model trains on: what a release is measured with)")
     if not tables["candidates"]:
         steps.append("clw select   (the signals that deserve a person's attention)")
+    steps += _of_candidates(workspace, tables, artefacts)
     if not artefacts["training_set"]:
         steps.append("clw build NAME")
     if artefacts["training_set"] and not artefacts["run"]:
-        steps.append(f"clw train {artefacts['training_set'][-1].removeprefix('training_set:')}")
+        steps.append(f"clw train {_set_to_train(workspace, artefacts['training_set'])}")
     if artefacts["run"] and artefacts["suite"] and not artefacts["gate"]:
         steps.append(f"clw gate {artefacts['run'][-1]}")
     return steps or ["clw cycle   (ingests what is new and goes as far as it can)"]
+
+
+def _of_candidates(workspace: Workspace, tables: dict[str, int], artefacts: dict[str, list[str]]) -> list[str]:
+    """That candidates are there and nobody has answered, where answers are wanted or nothing was learned yet."""
+    wanted = workspace.settings.labels.wanted or not artefacts["run"]
+    if not wanted or not tables["candidates"] or tables["labels"] or tables["asked"]:
+        return []
+    said = f"{tables['candidates']:,} candidates have no label"
+    return [f"fill in the sheet of `clw select --out FILE`, then `clw label import FILE`; or `clw label push`   ({said})"]
+
+
+def _of_imported_scores(workspace: Workspace) -> list[str]:
+    """Two models that were scored elsewhere on one suite, and were never held against each other."""
+    on: dict[str, list[str]] = {}
+    for manifest in workspace.catalog.artefacts("eval"):
+        if "imported" in dict(manifest["asked"]):  # type: ignore[call-overload]
+            models = on.setdefault(str(manifest["suite"]), [])
+            models[:] = [*(each for each in models if each != manifest["model"]), str(manifest["model"])]
+    held = {frozenset((str(m["challenger"]), str(m["champion"]))) for m in workspace.catalog.artefacts("gate")}
+    pairs = {tuple(models[-2:]): suite for suite, models in on.items() if len(models) > 1}
+    return [
+        f"clw gate {new} --against {old}   (both have imported scores on {suite})"
+        for (old, new), suite in pairs.items()
+        if frozenset((old, new)) not in held
+    ]
+
+
+def _set_to_train(workspace: Workspace, ids: list[str]) -> str:
+    """The newest training set of the name in `[training]`, else the newest."""
+    names = [each.removeprefix("training_set:") for each in ids]
+    own = [each for each in names if each.partition("@")[0] == workspace.settings.training.name]
+    return (own or names)[-1]
 
 
 def _of_forget(workspace: Workspace) -> list[str]:

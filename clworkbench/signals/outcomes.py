@@ -113,6 +113,35 @@ def summary(signals: pl.DataFrame, rules: Sequence[OutcomeRule]) -> pl.DataFrame
     return pl.concat(rows)
 
 
+def overruled(signals: pl.DataFrame, rules: Sequence[OutcomeRule]) -> list[str]:
+    """In words, which rule decides over which other one that says the opposite, and in how many of its signals.
+
+    Args:
+        signals: as `decide` gives them.
+        rules: in order of precedence.
+    """
+    told = []
+    for place, rule in enumerate(rules):
+        said = pl.col(f"outcome_{rule.name}")
+        lost = signals.filter(said != pl.col("outcome"))["outcome_rule"].value_counts()
+        by = dict(lost.iter_rows())
+        of = int(signals.select(said.count()).item())
+        told += [
+            f"{winner.name} decides over {rule.name} in {by[winner.name]:,} of its {of:,} signals"
+            for winner in rules[:place]
+            if winner.name in by
+        ]
+    return told
+
+
+def in_conflict(signals: pl.DataFrame, rules: Sequence[OutcomeRule]) -> str | None:
+    """In words, how many signals have rules that disagree, and who decides; None where there are none."""
+    n = int(signals["conflict"].sum())
+    if not n:
+        return None
+    return f"{n:,} conflicts" + (f": {'; '.join(found)}" if (found := overruled(signals, rules)) else "")
+
+
 def _names(rule: OutcomeRule) -> set[str]:
     return {*rule.negative, *rule.positive, *([rule.score] if rule.score else [])}
 

@@ -81,6 +81,30 @@ def attributed(interactions: pl.DataFrame, feedback: pl.DataFrame, *, as_of: dat
     return known.select("feedback_id", found.alias("interaction_id")).sort("feedback_id")
 
 
+def lacks_answer() -> pl.Expr:
+    """Whether a row of `schemas.INTERACTIONS` would be a signal, had it an answer."""
+    operation = pl.col("operation")
+    answered = _has_role("output", "assistant").fill_null(value=False)
+    return (operation.is_in(ANSWER_OPERATIONS) | operation.is_null()) & ~answered
+
+
+def no_signals(interactions: pl.LazyFrame, as_of: datetime | None = None) -> list[str]:
+    """In words, how many interactions are no signals since no version of them has an answer; nothing where all have.
+
+    Args:
+        interactions: committed rows of `schemas.INTERACTIONS`, every version.
+        as_of: leaves out what started later.
+    """
+    known = interactions.filter((pl.col("started_at") <= as_of).fill_null(value=True)) if as_of else interactions
+    each = known.group_by("interaction_id").agg(lacks_answer().all().alias("lacks"))
+    return said_of_no_signals(int(each.select(pl.col("lacks").sum()).collect().item()))
+
+
+def said_of_no_signals(n: int) -> list[str]:
+    """That so many interactions have no answer, in words; nothing where all have one."""
+    return [f"{n:,} interactions have no answer and are no signals"] if n else []
+
+
 def _answers(interactions: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
     """The latest versions that are answers, by time, with `text` and `answer`.
 

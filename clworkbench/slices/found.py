@@ -75,6 +75,7 @@ class Discovery:
         counts: `settled`, `pending`, `searched` (conjunctions counted), `tested` (those carried over).
         skipped: columns that were not looked at, and why.
         why: in words, why nothing was found; None where something was.
+        notes: in words, what to know of the outcomes.
     """
 
     frame: pl.DataFrame
@@ -84,6 +85,7 @@ class Discovery:
     counts: Mapping[str, int]
     skipped: Mapping[str, str]
     why: str | None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Discovery({self._title()}: {self.why or f'{len(self.slices)} slices'})"
@@ -95,10 +97,10 @@ class Discovery:
         """For a terminal: each slice with its evidence, or why there is none."""
         told = [f"{self._title()}: {self._how()}"]
         if self.why is not None:
-            return [*told, self.why, *self._left_out()]
+            return [*told, self.why, *self._left_out(), *self.notes]
         for row in self.frame.iter_rows(named=True):
             told += [short(row["slice"], 400), f"    {self._evidence(row)}"]
-        return [*told, "Each was found on half of the conversations and tested on the other.", *self._left_out()]
+        return [*told, "Each was found on half of the conversations and tested on the other.", *self._left_out(), *self.notes]
 
     def _evidence(self, row: Mapping[str, float]) -> str:
         apart = f"{self._number(row['mean'])} against {self._number(row['rest'])}"

@@ -75,6 +75,7 @@ class SliceReport:
         marks: moments that the figure marks, by what happened then.
         rate: what the rate is called: `good` of an outcome, `share` of anything else.
         counts: all signals that are counted, settled and pending; None where the rows' own add up to that.
+        notes: in words, what to know of the outcomes and of what is no signal.
     """
 
     frame: pl.DataFrame
@@ -83,6 +84,7 @@ class SliceReport:
     marks: Mapping[str, datetime] = field(default_factory=dict)
     rate: str = "good"
     counts: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         settled, pending = self._counts
@@ -93,7 +95,7 @@ class SliceReport:
     def _repr_html_(self) -> str:
         left = self.frame.height - SHOWN
         more = html_table((f"and {left:,} more rows: see `.frame`",), []) if left > 0 else ""
-        return html_table(*self._cells(SHOWN), caption=self._said) + more
+        return html_table(*self._cells(SHOWN), caption=". ".join([self._said, *self.notes])) + more
 
     def lines(self) -> list[str]:
         """For a terminal: a row for each slice, and in words what cannot be told."""
@@ -101,7 +103,7 @@ class SliceReport:
         texts = [titles, *([_text(value) for value in row] for row in rows)]
         widths = [max(len(row[i]) for row in texts) for i in range(len(titles))]
         rest = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in texts)
-        return [self._said, *rest]
+        return [self._said, *rest, *self.notes]
 
     @property
     def why(self) -> str | None:
