@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from clworkbench.display.figures import parts_figure, words_figure
 from clworkbench.display.html import html_table
 from clworkbench.display.text import short
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 SHOWN = 8
 TEXTS = ("text", "answer", "improvement_text")
@@ -35,6 +40,24 @@ class Chosen:
         return html_table(titles, counts.iter_rows(), caption="Candidates, by the reason that chose them") + (
             "" if self.frame.is_empty() else html_table(self._columns(), self._rows(), caption=said)
         )
+
+    def plot(self) -> "Figure":
+        """The candidates of the last selection by their first reason: with a good, a bad or no settled outcome."""
+        title = "Candidates of the last selection, by the reason that chose them"
+        if self.frame.is_empty():
+            return words_figure("nothing was selected yet", title=title)
+        outcome = pl.col("outcome")
+        counts = (
+            self.frame.group_by(reason=pl.col("reasons").list.first())
+            .agg(
+                good=outcome.eq_missing(other=True).sum(),
+                pending=outcome.is_null().sum(),
+                bad=outcome.eq_missing(other=False).sum(),
+            )
+            .sort(pl.sum_horizontal("good", "pending", "bad"), "reason", descending=[True, False])
+            .with_columns(pl.col("reason").str.replace_all("_", " "))
+        )
+        return parts_figure(counts, "reason", title=title)
 
     def _columns(self) -> list[str]:
         names = {"text": "asked", "answer": "answered", "improvement_text": "corrected to"}

@@ -30,7 +30,10 @@ def drift(against: str | None, days: float, columns: str, workspace: str, **know
 
     names = [name.strip() for name in columns.split(",") if name.strip()] or COLUMNS
     found = find(Workspace(workspace), against, days=days, columns=names, **known)  # type: ignore[arg-type]
-    answer = found.as_dict(), found.lines()
+    lines = found.lines()
+    if found.why is not None:
+        lines.append("The window's length: --days; what it is held against: --against SET or --against window.")
+    answer = found.as_dict(), lines
     return No(answer) if found.alert else answer
 
 

@@ -33,7 +33,12 @@ def rates(
 
     names = [name.strip() for name in by.split(",") if name.strip()]
     found = slices(Workspace(workspace), names, every=every, slice=slice_, event=event, **known)  # type: ignore[arg-type]
-    return {"by": list(found.by), "rates": found.frame.to_dicts(), "why": found.why, "notes": found.notes}, found.lines()
+    return {
+        "by": list(found.by),
+        "rates": found.frame.to_dicts(),
+        "why": found.why,
+        "notes": found.notes,
+    }, found.lines()
 
 
 @slice_group.command()
@@ -66,7 +71,13 @@ def find(
         lines.append("No expression can select a topic: --by text finds words that can.")
     elif found.slices:
         lines.append("Keep one: clw slice save NAME 'EXPRESSION'")
-    return {"slices": found.frame.to_dicts(), **found.counts, "skipped": found.skipped, "why": found.why, "notes": found.notes}, lines
+    return {
+        "slices": found.frame.to_dicts(),
+        **found.counts,
+        "skipped": found.skipped,
+        "why": found.why,
+        "notes": found.notes,
+    }, lines
 
 
 @slice_group.command()

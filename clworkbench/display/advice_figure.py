@@ -1,5 +1,6 @@
 """Evidence as bars for and against, and the learning curve of past runs beneath."""
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ BAND = "rgba(26,127,90,0.15)"
 ROW = 46
 CURVE = 330
 LONGEST = 110
+LINE = 48
+"""Letters of a line beside a bar."""
 
 
 def advice_figure(
@@ -39,7 +42,7 @@ def advice_figure(
     if curve and now and then:
         _curve(figure, curve, now, then)
     figure.update_layout(showlegend=False, bargap=0.62)
-    return styled(figure, title=title, height=bars + 100 + (CURVE if curve else 0)).update_layout(margin_l=24)
+    return styled(figure, title=title, height=bars + 100 + (CURVE if curve else 0)).update_layout(margin_l=330)
 
 
 def _bars(figure: "Figure", frame: pl.DataFrame) -> None:
@@ -53,13 +56,14 @@ def _bars(figure: "Figure", frame: pl.DataFrame) -> None:
     dots = {"type": "scatter", "mode": "markers", "x": [0] * len(neither), "y": neither, "hoverinfo": "skip"}
     figure.add_trace({**dots, "marker": {"color": MUTED, "size": 9, "symbol": "diamond"}}, row=1, col=1)
     for place, text in zip(places, frame["says"], strict=True):
-        shown = plain(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…").replace("\n", " ")
+        cut = (text if len(text) <= LONGEST else text[: LONGEST - 1] + "…").replace("\n", " ")
+        shown = "<br>".join(plain(line) for line in wrap(cut, LINE))
         figure.add_annotation(
-            x=-1.05, y=place - 0.39, xref="x", yref="y", xanchor="left", yanchor="middle", text=shown, showarrow=False,
-            font={"size": 12, "color": INK}, bgcolor="white", borderpad=1,
+            x=-0.01, y=place, xref="x domain", yref="y", xanchor="right", yanchor="middle", text=shown,
+            showarrow=False, align="right", font={"size": 12, "color": INK},
         )  # fmt: skip
     figure.update_yaxes(
-        range=[frame.height - 0.5, -0.75], showticklabels=False, showgrid=False, zeroline=False, row=1, col=1
+        range=[frame.height - 0.5, -0.5], showticklabels=False, showgrid=False, zeroline=False, row=1, col=1
     )
     ticks = {"tickvals": [-1, -0.5, 0, 0.5, 1], "ticktext": ["-1 stops it", "-0.5", "0", "0.5 decides", "1"]}
     figure.update_xaxes(range=[-1.08, 1.08], title="against, and for", zerolinecolor=MUTED, **ticks, row=1, col=1)

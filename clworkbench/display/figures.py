@@ -72,7 +72,7 @@ def rate_figure(frame: pl.DataFrame, by: str, *, title: str, marks: Mapping[str,
         _mark(figure, moment, what)
     fifths = {"tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1], "tickformat": ".0%", "zeroline": False, "title": "good"}
     figure.update_yaxes(range=[-0.15, 1.05], row=1, col=1, **fifths)
-    figure.update_xaxes(showgrid=False, tickformat="%d %b" if shown[by].dtype.is_temporal() else None)
+    figure.update_xaxes(showgrid=False, tickformat=_dates(shown[by]))
     return styled(figure.update_layout(showlegend=False), title=title, height=500 if parts else 380)
 
 
@@ -103,6 +103,9 @@ def parts_figure(frame: pl.DataFrame, by: str, *, title: str) -> "Figure":
     )
 
 
+COUNTS_SHOWN = 24
+"""Of more dots over time, not each one's number is written; all of them stand in what hovers."""
+
 COUNTS_AT = -0.08
 """Where below a rate's axis the numbers behind the rates stand."""
 
@@ -127,13 +130,21 @@ def _where(frame: pl.DataFrame, by: str) -> str:
     return "%{x|%a %d %b}" if frame[by].dtype.is_temporal() else "%{x}"
 
 
+def _dates(values: pl.Series) -> str | None:
+    """How ticks name moments: with the year where there is more than one."""
+    if not values.dtype.is_temporal():
+        return None
+    return "%d %b %Y" if values.dt.year().n_unique() > 1 else "%d %b"
+
+
 def _counts(shown: pl.DataFrame, by: str) -> dict[str, object]:
+    every = -(-shown.height // COUNTS_SHOWN) if shown[by].dtype.is_temporal() else 1
     return {
         "type": "scatter",
         "x": shown[by].to_list(),
         "y": [COUNTS_AT] * shown.height,
         "mode": "text",
-        "text": [str(n) for n in shown["n"]],
+        "text": [str(n) if place % every == 0 else "" for place, n in enumerate(shown["n"])],
         "textfont": {"size": 11, "color": MUTED},
         "hoverinfo": "skip",
     }

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 CELL = "padding:3px 10px;white-space:nowrap;text-align:"
+SAID = "padding:3px 10px;text-align:left"
 WRAPPED = "padding:3px 10px;min-width:12em;text-align:left"
 AS_TYPED = "class='mathjax_ignore tex2jax_ignore'"
 """JupyterLab would set what stands between two dollar signs as a formula."""
@@ -22,7 +23,7 @@ def html_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, cap
         "<tr>" + "".join(f"<td style='{a}'>{cell(value)}</td>" for value, a in zip(row, align, strict=True)) + "</tr>"
         for row in cells
     )
-    said = f"<caption style='{CELL}left'>{escape(caption)}</caption>" if caption else ""
+    said = f"<caption style='{SAID}'>{escape(caption)}</caption>" if caption else ""
     return (
         f"<div {AS_TYPED} style='overflow-x:auto'><table style='border-collapse:collapse;margin:0'>{said}"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

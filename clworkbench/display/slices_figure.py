@@ -10,6 +10,9 @@ from clworkbench.display.figures import BAD, GOOD, INK, MUTED, plain, styled
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+ENOUGH = 20
+"""Settled signals below which a dot over time is drawn pale."""
+
 SHOWN = 40
 """Slices that a figure has room for."""
 
@@ -56,16 +59,21 @@ def series_figure(frame: pl.DataFrame, period: str, *, title: str) -> "Figure":
             x=part[period].to_list(),
             y=part["rate"].to_list(),
             name=_short([name])[0],
-            mode="lines+markers",
-            line={"color": colour, "width": 1.2},
-            marker={"color": colour, "symbol": symbol, "size": 8},
-            error_y=_reach(part, "rate", colour),
+            mode="markers",
+            marker={
+                "color": colour,
+                "symbol": symbol,
+                "size": 8,
+                "opacity": [1.0 if n >= ENOUGH else 0.35 for n in part["n"]],
+            },
+            error_y={**_reach(part, "rate", colour), "thickness": 0.8, "width": 0},
             customdata=part.select("n", "low", "high").rows(),
             hovertemplate="%{x}<br>%{y:.0%} [%{customdata[1]:.0%}, %{customdata[2]:.0%}], n = %{customdata[0]:,}",
         )
     left = sizes.height - len(LINES)
     figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", title="good", zeroline=False)
-    figure.update_xaxes(showgrid=False)
+    years = frame[period].drop_nulls().dt.year().n_unique() > 1
+    figure.update_xaxes(showgrid=False, tickformat="%b %Y" if years else None)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0})
     return styled(figure, title=f"{title} ({left:,} smaller slices not drawn)" if left > 0 else title, height=460)
 

@@ -7,7 +7,7 @@ import polars as pl
 from clworkbench.audit.budget import budget
 from clworkbench.display.text import short
 from clworkbench.loop.alert_finding import Finding, Known, State, percent_said
-from clworkbench.loop.alert_rates import moment_said, rate_said, window_said
+from clworkbench.loop.alert_rates import hours_said, moment_said, rate_said, window_said
 from clworkbench.loop.waiting import unanswered
 from clworkbench.settings import BudgetRule, LabelsRule, QuarantineRule, SilenceRule
 from clworkbench.settings.alerts import ALL
@@ -36,10 +36,10 @@ def of_silence(rule: SilenceRule, known: Known) -> Finding:
     if until is None:
         return Finding("not enough data", f"source {name}: nothing of it was ever read")
     hours = (known.at - until) / timedelta(hours=1)
-    says = f"source {name}: {hours:,.1f} hours without an event, the last {moment_said(until)}"
+    says = f"source {name}: {hours_said(hours)} without an event, the last {moment_said(until)}"
     figures = {"hours": hours, "last": until.isoformat(), "alerts_after_hours": rule.hours}
     state: State = "stands" if hours > rule.hours else "clear"
-    return Finding(state, f"{says}; alerts after {rule.hours:g}", hours, hours, figures, since=until)
+    return Finding(state, f"{says}; alerts after {hours_said(rule.hours)}", hours, hours, figures, since=until)
 
 
 def of_labels(rule: LabelsRule, known: Known) -> Finding:
@@ -76,7 +76,7 @@ def of_quarantine(rule: QuarantineRule, known: Known) -> Finding:
     name = "all sources" if rule.quarantine == ALL else f"source {short(rule.quarantine, 60)}"
     interval = wilson(bad, n)
     value = bad / n if n else None
-    said = rate_said(value, *interval, n)
+    said = rate_said(value, *interval, n, of="record")
     says = f"records that could not be read, {name}: {said} {window_said(length, known.at)}"
     figures = {"n": n, "unreadable": bad, "rate": value, **interval._asdict(), "above": rule.above, "days": rule.days}
     if n < rule.min_n or value is None:

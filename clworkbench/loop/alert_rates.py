@@ -23,7 +23,7 @@ class Rates(NamedTuple):
             alike. None where nothing is settled; likewise of the window before.
         change: the rate now minus the rate before, with its 95 % interval (Newcombe's).
         days: one row for each day (UTC) of both windows, as `slices.rates.rates` gives it.
-        onset: the day from which on it was higher, where the days tell.
+        onset: the day from which on it was higher, where the days tell; see `began`.
     """
 
     start: datetime
@@ -100,10 +100,27 @@ def _alone(values: Floats, clusters: Numbers) -> _Side:
     return _Side(len(values), float(values.mean()), *clustered(values, clusters))
 
 
-def rate_said(rate: float | None, low: float | None, high: float | None, n: int) -> str:
-    """A rate as a sentence has it: `31% [26%, 37%] of 210`, and in words where there is none."""
+def began(rates: Rates, above: float | None) -> datetime | None:
+    """The onset where it explains why a rule stands: a rise within the window, from a rate that the rule allows.
+
+    Args:
+        rates: of both windows.
+        above: the rule's threshold of the rate; None for a rule on a rise.
+    """
+    onset = rates.onset
+    if onset is None or rates.rate is None or onset + timedelta(days=1) <= rates.start:
+        return None
+    if rates.before is not None and rates.rate <= rates.before:
+        return None
+    earlier = rates.days.filter(pl.col("n") > 0, pl.col("day") < onset)
+    was = earlier.select((pl.col("rate") * pl.col("n")).sum() / pl.col("n").sum()).item()
+    return None if above is not None and was > above else onset
+
+
+def rate_said(rate: float | None, low: float | None, high: float | None, n: int, *, of: str = "settled signal") -> str:
+    """A rate as a sentence has it: `31% [26%, 37%] of 210`, and in words where there is none (`of` is counted)."""
     if rate is None:
-        return "no settled signal"
+        return f"no {of}"
     reach = "" if low is None or high is None else f" [{_share(low)}, {_share(high)}]"
     return f"{_share(rate)}{reach} of {n:,}"
 
@@ -158,3 +175,13 @@ def _share(share: float) -> str:
 def _length(length: timedelta) -> str:
     days = length / timedelta(days=1)
     return "day" if days == 1 else f"{days:g} days"
+
+
+def hours_said(hours: float) -> str:
+    """How long ago something was, in the unit that a reader would take: hours, days (from 2 on) or years."""
+    if hours < 48:
+        number, unit = hours, "hour"
+    else:
+        number, unit = (hours / 24, "day") if hours < 24 * 730 else (hours / (24 * 365.25), "year")
+    said = f"{number:.1f}".removesuffix(".0")
+    return f"{said} {unit}{'' if said == '1' else 's'}"

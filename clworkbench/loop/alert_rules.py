@@ -10,7 +10,7 @@ from clworkbench import expressions
 from clworkbench.display.text import short
 from clworkbench.loop.alert_counts import of_budget, of_labels, of_quarantine, of_silence
 from clworkbench.loop.alert_finding import Finding, Known, State, percent_said
-from clworkbench.loop.alert_rates import Rates, measured, rate_said
+from clworkbench.loop.alert_rates import Rates, began, measured, rate_said
 from clworkbench.loop.slices import declared_as
 from clworkbench.settings import (
     BudgetRule,
@@ -91,6 +91,7 @@ def _happened(rule: RateRule, known: Known, signals: pl.DataFrame) -> pl.Series:
 
 def _rate(rule: RateRule, known: Known) -> Finding:
     rates = _rates(rule, known)
+    rates = rates._replace(onset=began(rates, rule.above))
     says = f"{_what(rule, known)}: {rates.said(known.at)}"
     figures = rates.figures() | {"above": rule.above, "rise": rule.rise, "days": rule.days, "min_n": rule.min_n}
     least = rates.n if rule.above is not None else min(rates.n, rates.n_before)

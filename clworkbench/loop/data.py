@@ -100,14 +100,14 @@ def choose(
 
 
 def _of_its_own(workspace: Workspace, selection: Selection, same: Batch | None, inputs: str) -> Selection:
-    """The same selection, with other ids for what another one drew for the same reasons: rows stand under their id once.
+    """The same selection, with other ids for what another one drew for the same reasons: an id stands for one row.
 
     Two draw the same where the later one is of an earlier day, or where an answer was withdrawn.
     """
     others = workspace.scan("candidates").filter(pl.col("batch_id") != (same.batch_id if same else ""))
     taken = others.select("candidate_id").unique().collect()["candidate_id"]
-    ids = pl.col("candidate_id")
-    own = pl.Series(workspace.pseudonyms.ids(f"candidate of {inputs}", selection.frame["candidate_id"]), dtype=pl.String)
+    ids = selection.frame["candidate_id"]
+    own = pl.Series(workspace.pseudonyms.ids(f"candidate of {inputs}", ids), dtype=pl.String)
     other = pl.when(ids.is_in(taken.implode())).then(own).otherwise(ids)
     return replace(selection, frame=selection.frame.with_columns(candidate_id=other))
 

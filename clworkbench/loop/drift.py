@@ -1,6 +1,7 @@
 """Drift of a workspace: the last days held against the last training set, or against the days before."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -34,6 +35,7 @@ class _Compared(NamedTuple):
     now: pl.DataFrame
     history: pl.DataFrame | None
     title: str
+    why: str | None = None
 
 
 class Drifted(NamedTuple):
@@ -119,7 +121,11 @@ def _windows(
     workspace: Workspace, against: str | None, length: timedelta, as_of: datetime | None, *, event_time: bool
 ) -> _Compared:
     as_of = None if as_of is None else as_moment(as_of)
-    signals = workspace.signals(as_of=as_of, event_time=event_time).drop_nulls("started_at")
+    found = workspace.signals(as_of=as_of, event_time=event_time)
+    signals = found.drop_nulls("started_at")
+    if signals.is_empty() and not found.is_empty():
+        why = f"not enough data: no signal of {found.height:,} has a time, so that none is older than another"
+        return _Compared(signals, signals, None, "drift", why)
     last = signals["started_at"].max()
     end = as_of or (last + timedelta(microseconds=1) if isinstance(last, datetime) else None)
     if against is None:
@@ -128,10 +134,11 @@ def _windows(
 
 
 def _report(workspace: Workspace, compared: _Compared, columns: Sequence[str], model: str) -> DriftReport:
-    return slices_drift.drift(
+    report = slices_drift.drift(
         compared.before, compared.now, columns=columns, salt=workspace.pseudonyms.id("drift"),
         slices=declared(workspace), model=model, history=compared.history, title=compared.title,
     )  # fmt: skip
+    return report if compared.why is None else replace(report, why=compared.why)
 
 
 def _compared(

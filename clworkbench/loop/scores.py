@@ -139,10 +139,15 @@ def _suite(workspace: Workspace, name: str | None, path: Path) -> str:
     return plain
 
 
+def brought_in(workspace: Workspace) -> list[dict[str, object]]:
+    """The evaluations that were imported, the oldest first."""
+    found = workspace.catalog.artefacts("eval")
+    return [manifest for manifest in found if isinstance(asked := manifest.get("asked"), dict) and "imported" in asked]
+
+
 def imported(workspace: Workspace, model: str) -> dict[str, dict[str, object]]:
     """The newest imported evaluation of a model on each suite, by the suite's id."""
-    found = workspace.catalog.artefacts("eval")
-    theirs = [m for m in found if m["model"] == model and "imported" in dict(m["asked"])]  # type: ignore[call-overload]
+    theirs = [manifest for manifest in brought_in(workspace) if manifest["model"] == model]
     return {SUITE + str(manifest["suite"]): manifest for manifest in theirs}
 
 
@@ -212,8 +217,7 @@ def measurable(workspace: Workspace, suite: str | None = None) -> Measurable:
         ArtefactError: there is none.
     """
     named = SUITE + suite.removeprefix(SUITE) if suite else None
-    brought = [m for m in workspace.catalog.artefacts("eval") if "imported" in dict(m["asked"])]  # type: ignore[call-overload]
-    ids = sorted({SUITE + str(manifest["suite"]) for manifest in brought})
+    ids = sorted({SUITE + str(manifest["suite"]) for manifest in brought_in(workspace)})
     wanted = [each for each in ids if named in (None, each) and not workspace.catalog.artefact(each)]
     if not wanted or (suite is None and workspace.catalog.artefacts("suite")):
         frozen = suites(workspace, suite)

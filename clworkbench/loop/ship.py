@@ -159,7 +159,7 @@ def _edited(evals: list[Evaluation], sha256: str) -> list[tuple[str, str]]:
 
 def _imported(workspace: Workspace, manifest: Mapping[str, object]) -> list[tuple[str, str]]:
     """A finding where these scores were brought in: nobody here has seen the answers graded."""
-    asked = manifest["asked"]
+    asked = manifest.get("asked")
     brought = asked.get("imported") if isinstance(asked, Mapping) else None
     if brought is None:
         return []

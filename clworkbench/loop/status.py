@@ -11,6 +11,7 @@ from clworkbench.audit.retention import due
 from clworkbench.display.html import html_table
 from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.model import champion
+from clworkbench.loop.scores import brought_in
 from clworkbench.loop.waiting import waiting
 from clworkbench.signals.view import no_signals
 from clworkbench.workspace import Workspace
@@ -119,18 +120,18 @@ def _of_candidates(workspace: Workspace, tables: dict[str, int], artefacts: dict
     wanted = workspace.settings.labels.wanted or not artefacts["run"]
     if not wanted or not tables["candidates"] or tables["labels"] or tables["asked"]:
         return []
-    said = f"{tables['candidates']:,} candidates have no label"
-    return [f"fill in the sheet of `clw select --out FILE`, then `clw label import FILE`; or `clw label push`   ({said})"]
+    ways = "fill in the sheet of `clw select --out FILE`, then `clw label import FILE`; or `clw label push`"
+    return [f"{ways}   ({tables['candidates']:,} candidates have no label)"]
 
 
 def _of_imported_scores(workspace: Workspace) -> list[str]:
     """Two models that were scored elsewhere on one suite, and were never held against each other."""
     on: dict[str, list[str]] = {}
-    for manifest in workspace.catalog.artefacts("eval"):
-        if "imported" in dict(manifest["asked"]):  # type: ignore[call-overload]
-            models = on.setdefault(str(manifest["suite"]), [])
-            models[:] = [*(each for each in models if each != manifest["model"]), str(manifest["model"])]
-    held = {frozenset((str(m["challenger"]), str(m["champion"]))) for m in workspace.catalog.artefacts("gate")}
+    for manifest in brought_in(workspace):
+        models = on.setdefault(str(manifest["suite"]), [])
+        models[:] = [*(each for each in models if each != manifest["model"]), str(manifest["model"])]
+    gates = workspace.catalog.artefacts("gate")
+    held = {frozenset((str(gate.get("challenger")), str(gate.get("champion")))) for gate in gates}
     pairs = {tuple(models[-2:]): suite for suite, models in on.items() if len(models) > 1}
     return [
         f"clw gate {new} --against {old}   (both have imported scores on {suite})"

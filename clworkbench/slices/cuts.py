@@ -39,7 +39,7 @@ class Cut:
     numbers: NDArray[np.float64] | None = None
 
 
-def cut(values: pl.Series, sql: str) -> Cut | str:
+def cut(values: pl.Series, sql: str, *, measured: bool = False) -> Cut | str:
     """A column's parts, or why it has none.
 
     Numbers with more than twelve values are cut into fifths, other columns by value; null is a part of its own.
@@ -47,6 +47,7 @@ def cut(values: pl.Series, sql: str) -> Cut | str:
     Args:
         values: of both windows.
         sql: the column's name as an expression writes it.
+        measured: whether few different numbers are compared as numbers, too, and not by value.
     """
     dtype = values.dtype
     if dtype.is_float() or dtype.is_decimal():
@@ -62,7 +63,7 @@ def cut(values: pl.Series, sql: str) -> Cut | str:
     if dtype in (pl.String, pl.Categorical) or isinstance(dtype, pl.Enum):
         return _by_value(values.cast(pl.String), sql)
     if dtype.is_numeric():
-        return _of_numbers(values, sql)
+        return _of_numbers(values, sql, measured=measured)
     return f"holds {dtype}, which is not compared"
 
 
@@ -83,7 +84,7 @@ def _by_value(values: pl.Series, sql: str) -> Cut | str:
     return Cut(codes.to_numpy(), (f"{sql} is null", other, *(f"{sql} = {text}" for text in texts)))
 
 
-def _of_numbers(values: pl.Series, sql: str) -> Cut:
+def _of_numbers(values: pl.Series, sql: str, *, measured: bool) -> Cut:
     """Code 0 is null, then the values, or the fifths of both windows."""
     known = values.drop_nulls().unique().sort().to_list()
     few = len(known) <= FEW
@@ -93,7 +94,7 @@ def _of_numbers(values: pl.Series, sql: str) -> Cut:
         return Cut(values.is_null().cast(pl.Int64).to_numpy(), (f"{sql} is not null", f"{sql} is null"))
     binned = values.to_frame("value").select(bin_of(pl.col("value"), at).cast(pl.Int64) + 1)["value"]
     words = [f"{sql} = {value!r}" for value in known] if few else _ranges(sql, at)
-    numbers = None if few else values.cast(pl.Float64).to_numpy()
+    numbers = None if few and not measured else values.cast(pl.Float64).to_numpy()
     return Cut(binned.fill_null(0).to_numpy(), (f"{sql} is null", *words), numbers)
 
 

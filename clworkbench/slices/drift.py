@@ -10,7 +10,7 @@ from clworkbench import expressions
 from clworkbench.errors import ExpressionError
 from clworkbench.similarity.embeddings import HASHED
 from clworkbench.slices.drift_report import COLUMNS, PARTS, DriftReport
-from clworkbench.slices.harm import GRAVEST, SETTLED, Change, Harm, changed, harm
+from clworkbench.slices.harm import GRAVEST, SETTLED, Change, Harm, changed, further, harm
 from clworkbench.slices.looked import ENOUGH, Looked, looked
 from clworkbench.slices.slice import Slice
 from clworkbench.slices.windows import Windows, windows
@@ -80,9 +80,11 @@ def drift(
     past = None if history is None else held.drawn.filter(~pl.col("is_now"))
     tested = list(looked(compared.drawn, columns, slices, model, skipped, past))
     frame = _judged(tested)
-    parts = _parts(tested, frame, whole)
     overall = _overall(whole)
-    frame = frame.with_columns(harm=_worst(frame, parts, harm(overall, overall.p)))
+    fell = harm(overall, overall.p)
+    parts = _parts(tested, frame, whole, beyond=fell == "worse")
+    # That all outcomes fell is no harm by what drifted.
+    frame = frame.with_columns(harm=_worst(frame, parts, "unclear" if fell == "worse" else fell))
     why = None if tested else "not enough data: no column can be compared"
     return DriftReport(frame, parts, overall, counts, skipped, title, why)
 
@@ -127,8 +129,7 @@ def _too_few(counts: Mapping[str, int]) -> str | None:
         n = counts[f"drawn_{side}"]
         if n < ENOUGH:
             had = f"{counts[f'signals_{side}']:,} signals in {n:,} conversations" if n else "no signals"
-            way = "Take a longer window (--days), or another to hold it against (--against window)."
-            return f"not enough data: the {words} has {had}; {ENOUGH} conversations are needed. {way}"
+            return f"not enough data: the {words} has {had}; {ENOUGH} conversations are needed. Take a longer window."
     return None
 
 
@@ -137,7 +138,7 @@ def _no_past(history: pl.DataFrame) -> str:
         return ""
     return (
         "not enough data: the training set was learned from the very days that are looked at, so that no outcomes are "
-        "older. Take a shorter window (--days), or hold it against the days before (--against window)."
+        "older. Take a shorter window, or hold it against the days before it."
     )
 
 
@@ -154,15 +155,15 @@ def _judged(looked: Sequence[Looked]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=COLUMNS)
 
 
-def _parts(looked: Sequence[Looked], frame: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
-    """The parts of drifted columns that moved, as `DriftReport.parts`."""
+def _parts(looked: Sequence[Looked], frame: pl.DataFrame, whole: pl.DataFrame, *, beyond: bool) -> pl.DataFrame:
+    """The parts of drifted columns that moved, as `DriftReport.parts`; `beyond` what all others fell by, or at all."""
     rows: list[dict[str, object]] = []
     changes: list[Change] = []
     for one, drifted_ in zip(looked, frame["drifted"], strict=True):
         if not drifted_ or one.codes is None:
             continue
         for part, before, now in _moved(one):
-            change, new = _change(one, part, whole, hardly=before < MOVED)
+            change, new = _change(one, part, whole, hardly=before < MOVED, beyond=beyond)
             row: dict[str, object] = {"column": one.name, "part": one.words[part], "expression": one.parts[part]}
             rows.append(row | {"share_before": before, "share_now": now, "new": new})
             changes.append(change)
@@ -187,7 +188,7 @@ def _moved(one: Looked) -> list[tuple[int, float, float]]:
     return [(int(part), float(before[part]), float(now[part])) for part in order if moved[part] >= MOVED]
 
 
-def _change(one: Looked, part: int, whole: pl.DataFrame, *, hardly: bool) -> tuple[Change, bool]:
+def _change(one: Looked, part: int, whole: pl.DataFrame, *, hardly: bool, beyond: bool) -> tuple[Change, bool]:
     """What happened to the outcomes of a part, in all signals where an expression selects it, else in those read.
 
     One that was hardly there before is new, as told beside it: it is held against all outcomes before.
@@ -201,9 +202,10 @@ def _change(one: Looked, part: int, whole: pl.DataFrame, *, hardly: bool) -> tup
         rows = rows.with_columns(unit=pl.int_range(pl.len()))
         inside = rows["part"] == part
     change = _outcomes(rows, inside)
-    if not hardly or change.n_before + change.pending_before >= SETTLED or change.n_now < SETTLED:
-        return change, False
-    return _outcomes(rows, inside | ~rows["is_now"]), True
+    new = hardly and change.n_before + change.pending_before < SETTLED <= change.n_now
+    if new:
+        change = _outcomes(rows, inside | ~rows["is_now"])
+    return change._replace(p=further(change, _outcomes(rows, ~inside))) if beyond else change, new
 
 
 def _outcomes(rows: pl.DataFrame, inside: pl.Series) -> Change:
@@ -219,9 +221,9 @@ def _overall(whole: pl.DataFrame) -> Change:
 def _worst(frame: pl.DataFrame, parts: pl.DataFrame, overall: Harm) -> pl.Series:
     """The harm of each drifted column; null where nothing drifted.
 
-    Worse where any of its parts got worse, else the gravest of those that grew; that of all signals where none did.
+    That of the gravest of its parts that grew; that of all signals where none did.
     """
-    grew = (pl.col("share_now") > pl.col("share_before")) | (pl.col("harm") == "worse")
+    grew = pl.col("share_now") > pl.col("share_before")
     by_column = dict(parts.filter(grew).group_by("column").agg("harm").iter_rows())
     drifted_ = frame.filter("drifted")["name"]
     found = {name: next((word for word in GRAVEST if word in by_column.get(name, ())), overall) for name in drifted_}

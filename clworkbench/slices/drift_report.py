@@ -98,27 +98,35 @@ class DriftReport:
     def advice(self) -> str:
         """What to do: `retrain`, `label`, `evaluate` or `nothing`."""
         if self.why is not None:
-            return "nothing"
+            return "evaluate" if self._fell else "nothing"
         found = {ADVICE[word] for word in self._harms}
         if "label" in found and not self._pending:
             found = found - {"label"} | {"evaluate"}
-        found |= {"evaluate"} if self._fell else set()
+        if self._fell:
+            return "retrain" if "retrain" in found else "evaluate"
         return next((word for word in URGENCY if word in found), "nothing")
 
     @property
     def because(self) -> str:
         """Why that is to be done, in words."""
+        fell = (
+            f"outcomes fell overall, {percent(self.overall.before)} → {percent(self.overall.now)}: "
+            if self._fell
+            else ""
+        )
         if self.why is not None:
-            return self.why
+            return f"{fell}the model itself may have changed; drift: {self.why}" if self._fell else self.why
         if not self._harms:
-            fell = "nothing drifted, but outcomes got worse: the model itself may have changed"
-            return fell if self._fell else "nothing drifted"
+            return f"{fell}nothing drifted, the model itself may have changed" if self._fell else "nothing drifted"
         word = next(word for word in GRAVEST if word in self._harms)
         names = ", ".join(short(name, 60) for name in self.frame.filter(pl.col("harm") == word)["name"])
-        if self._fell and word in ("unclear", "better", "same"):
+        if self._fell and word != "worse":
             return (
-                f"{names} drifted; no part is shown worse, but all outcomes are: more may come from where they are bad"
+                f"{fell}the model itself may have changed, or more may come from where they are bad. What drifted "
+                f"({self.frame['drifted'].sum():,}) is not shown to have got worse by more than the others"
             )
+        if self._fell:
+            return f"{fell}{names} drifted, and outcomes there got worse by more than elsewhere"
         said = TOO_FEW if word == "not enough data" and not self._pending else BECAUSE[word]
         return f"{names} drifted, and outcomes there {said}"
 
@@ -161,12 +169,12 @@ class DriftReport:
 
     def lines(self) -> list[str]:
         """For a terminal: what drifted, what happened to outcomes there, and what to do."""
-        told = [f"{self.title}: {self._said()}"]
+        told = [f"{self.title}: {'not compared' if self.why else self._said()}"]
         for row in self._sorted().iter_rows(named=True):
             mark = "DRIFT" if row["drifted"] else "     "
-            told.append(f"{mark} {short(row['name'], 40):<40} {_score(row)}, p = {_p(row['p_adjusted'])}")
+            told.append(f"{mark} {short(row['name'], 40):<40} {_score(row)}, p {_equal(row['p_adjusted'])}")
             for part in self.parts.filter(pl.col("column") == row["name"]).iter_rows(named=True):
-                told.append(f"        {short(_named(part), 100)}: {_part(part)}")
+                told.append(f"        {short(_named(part), WHOLE)}: {_part(part)}")
         told.append(f"outcomes overall: {_rates(self.overall._asdict())}")
         told += [f"not compared: {', '.join(short(name, 60) for name in names)} ({why})" for why, names in self._left()]
         return [*told, f"{self.advice}: {self.because}"]
@@ -179,7 +187,9 @@ class DriftReport:
         return list(by_why.items())
 
     def _sorted(self) -> pl.DataFrame:
-        return self.frame.sort("drifted", "p_adjusted", descending=[True, False], maintain_order=True)
+        """What drifted first: where outcomes got worse, then by how far it is beyond the least score of a drift."""
+        worse, far = (pl.col("harm") == "worse").fill_null(value=False), pl.col("score") / pl.col("least")
+        return self.frame.sort("drifted", worse, far, descending=True, maintain_order=True)
 
     def _repr_html_(self) -> str:
         said = f"{self.title}: {self._said()}"
@@ -211,6 +221,9 @@ class DriftReport:
         """The parts that moved: their share and their rate of good outcomes, before and now."""
         return drift_figure(self.parts, title=f"{self.title}: {self._said()}")
 
+
+WHOLE = 5_000
+"""Characters of an expression that are printed: cut off, it selects nothing."""
 
 TOO_FEW = "are too few to tell: score these slices"
 BECAUSE = {
@@ -256,3 +269,7 @@ def _cells(row: Mapping[str, float]) -> tuple[object, ...]:
 
 def _p(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _equal(p: float) -> str:
+    return _p(p) if p < 0.0001 else f"= {_p(p)}"

@@ -26,12 +26,17 @@ class Tested(NamedTuple):
     p: float
 
 
-def numeric(before: NDArray[np.float64], now: NDArray[np.float64]) -> Tested:
+def numeric(before: NDArray[np.float64], now: NDArray[np.float64], *, at_least: float = 0) -> Tested:
     """Kolmogorov and Smirnov's p, and the Wasserstein distance in standard deviations of the window before.
 
     The distance is taken between the 1st and the 99th percentile of both, so that a few outliers neither make nor hide
     a drift. Evidently takes no standard deviation below 0.001 for one, which hides a price that doubles: it gets
     numbers whose standard deviation before is 1.
+
+    Args:
+        before: numbers.
+        now: likewise.
+        at_least: what the standard deviation counts for at least, in the numbers' own unit.
 
     Raises:
         ClwError: Evidently is not installed.
@@ -40,7 +45,9 @@ def numeric(before: NDArray[np.float64], now: NDArray[np.float64]) -> Tested:
     clipped = before.clip(low, high), now.clip(low, high)
     spread = float(clipped[0].std() or np.concatenate(clipped).std()) or 1.0
     scaled = [(side - low) / spread for side in clipped]
-    return Tested(_evidently("wasserstein", "num", *scaled), _evidently("ks", "num", before, now))
+    score = _evidently("wasserstein", "num", *scaled)
+    own = spread * max(float(scaled[0].std()), 0.001)
+    return Tested(score * min(1.0, own / at_least) if at_least else score, _evidently("ks", "num", before, now))
 
 
 def categorical(before: NDArray[np.int64], now: NDArray[np.int64]) -> Tested:

@@ -100,13 +100,19 @@ class Discovery:
             return [*told, self.why, *self._left_out(), *self.notes]
         for row in self.frame.iter_rows(named=True):
             told += [short(row["slice"], 400), f"    {self._evidence(row)}"]
-        return [*told, "Each was found on half of the conversations and tested on the other.", *self._left_out(), *self.notes]
+        return [
+            *told,
+            "Each was found on half of the conversations and tested on the other.",
+            *self._left_out(),
+            *self.notes,
+        ]
 
     def _evidence(self, row: Mapping[str, float]) -> str:
         apart = f"{self._number(row['mean'])} against {self._number(row['rest'])}"
         reach = f"{self._points(row['effect'])} [{self._points(row['effect_low'])}, {self._points(row['effect_high'])}]"
         unit = " points" if self.binary else ""
-        return f"{apart}: {reach}{unit}, n = {row['n']:,}, {row['support']:.1%} of signals, p = {_p(row['p_adjusted'])}"
+        p = _equal(row["p_adjusted"])
+        return f"{apart}: {reach}{unit}, n = {row['n']:,}, {row['support']:.1%} of signals, p {p}"
 
     def _how(self) -> str:
         counts = self.counts
@@ -166,3 +172,7 @@ def _digits(value: float, *, sign: str = "") -> str:
 
 def _p(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _equal(p: float) -> str:
+    return _p(p) if p < 0.0001 else f"= {_p(p)}"

@@ -1,13 +1,15 @@
 """What happened to the settled outcomes of a part of the signals, from one window to the other."""
 
 from collections.abc import Mapping
+from math import sqrt
+from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from clworkbench.statistics.contrast import contrast
-from clworkbench.statistics.intervals import wilson
+from clworkbench.statistics.intervals import quantile, wilson
 
 SETTLED = 20
 """Conversations with a settled signal on each side, below which nothing is said."""
@@ -45,7 +47,8 @@ class Change(NamedTuple):
         before: the rate, with `before_low` and `before_high`.
         now: the rate, with `now_low` and `now_high`.
         change: now minus before, with `change_low` and `change_high`.
-        p: one-sided, of a rate that did not fall.
+        p: one-sided, of a rate that did not fall; of a part, where all outcomes fell, of one that did not fall by more
+            than that of all others as well.
     """
 
     n_before: int
@@ -93,6 +96,25 @@ def _alone(settled: pl.DataFrame) -> tuple[float | None, float | None, float | N
         return None, None, None
     rate, n = float(settled["good"].cast(pl.Float64).to_numpy().mean()), settled["unit"].n_unique()
     return (rate, *wilson(rate * n, n))
+
+
+def further(part: Change, others: Change) -> float | None:
+    """The p of a rate that fell, and by more than the others did: the larger of both; 1 where they cannot be told.
+
+    Args:
+        part: of the signals.
+        others: all that are not in it.
+
+    Source: the interval of the difference of two changes from their own ones: Zou and Donner 2008, Statistics in
+    Medicine 27:1693-1702.
+    """
+    if part.p is None or part.change is None or part.change_high is None:
+        return part.p
+    if others.change is None or others.change_low is None:
+        return 1.0
+    above = sqrt((part.change_high - part.change) ** 2 + (others.change - others.change_low) ** 2)
+    apart = part.change - others.change
+    return max(part.p, NormalDist().cdf(apart * quantile(0.95) / above)) if above > 0 else 1.0
 
 
 def harm(change: Change, p: float | None, *, alpha: float = 0.05) -> Harm:

@@ -26,6 +26,9 @@ READ = 2_000
 TEXT = "text"
 LENGTH = "length(text)"
 
+SPREAD = 50
+"""Characters that a standard deviation of lengths counts for at least: a shift of fewer than 5 is no drift."""
+
 
 @dataclass(frozen=True, eq=False)
 class Looked:
@@ -91,7 +94,7 @@ def looked(
 def _of_column(
     name: str, values: pl.Series, sql: str, drawn: pl.DataFrame, skipped: dict[str, str], kind: str = "column"
 ) -> Iterator[Looked]:
-    made = cut(values, sql)
+    made = cut(values, sql, measured=name == LENGTH)
     if isinstance(made, str):
         skipped[name] = made
         return
@@ -109,7 +112,8 @@ def _of_column(
         return
     words, codes = _words(made.parts, name), made.codes[known]
     rows = drawn.filter(pl.Series(known))
-    yield Looked(name, kind, "kolmogorov-smirnov", numeric(*sides), rows, codes, made.parts, words)
+    tested = numeric(*sides, at_least=SPREAD if name == LENGTH else 0)
+    yield Looked(name, kind, "kolmogorov-smirnov", tested, rows, codes, made.parts, words)
 
 
 def _categorical(name: str, kind: str, drawn: pl.DataFrame, made: Cut, words: tuple[str, ...] = ()) -> Looked:

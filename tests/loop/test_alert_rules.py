@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from clworkbench.loop.alert_rates import measured, onset, rate_said
+from clworkbench.loop.alert_rates import hours_said, measured, onset, rate_said
 from clworkbench.loop.alerts import Alerts, alerts
 from clworkbench.schemas import ASKED
 from clworkbench.statistics.contrast import clustered
@@ -122,6 +122,26 @@ def test_the_day_from_which_on_a_rate_is_higher_is_found_and_none_where_it_fell_
     assert onset(days(0, 0, 0, 30)) == START + 3 * DAY
     assert onset(days(5)) is None
     assert onset(days()) is None
+
+
+def test_a_rate_that_fell_or_was_above_its_threshold_before_stands_since_it_was_found_and_not_since_a_later_rise(make):
+    rule = '[alerts.rules.high]\nrate = "failure"\nabove = 0.3\n'
+    fell = make(rule, answers(1, 5, 95), answers(4, 50, 50), answers(8, 10, 90))
+    found = look(fell)
+    assert found.frame["state"].to_list() == ["stands"]
+    assert "higher since" not in found.frame["says"][0]
+    assert found.alerts[0].since == TENTH
+    assert found.alerts[0].figures["higher_since"] is None
+
+
+def test_a_silence_is_told_in_hours_days_or_years():
+    assert [hours_said(n) for n in (1, 3, 47.9, 288, 58_565)] == [
+        "1 hour",
+        "3 hours",
+        "47.9 hours",
+        "12 days",
+        "6.7 years",
+    ]
 
 
 def test_a_small_rate_keeps_a_digit_and_none_is_words():

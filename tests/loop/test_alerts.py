@@ -315,8 +315,13 @@ def test_the_result_is_shown_in_a_cell_and_drawn(make):
         (190, 0.2), (210, 0.2),
     ]  # fmt: skip
     figure = found.plot()
-    assert [note.text for note in figure.layout.annotations][:2] == ["refunds_fail: stands", "all_fail"]
-    assert list(figure.data[0].y) == pytest.approx([23 / 190, 65 / 210])
+    assert [note.text for note in figure.layout.annotations][:2] == [
+        "refunds_fail: stands, by day",
+        "all_fail, by day",
+    ]
+    # Only the dot above the threshold is red.
+    assert list(figure.data[0].y) == pytest.approx([23 / 190])
+    assert list(figure.data[1].y) == pytest.approx([65 / 210])
     empty = clw.alerts(make_empty(workspace), as_of=TENTH, event_time=True)
     assert "No rule" in empty.plot().layout.title.text
 

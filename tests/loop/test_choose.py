@@ -10,6 +10,7 @@ from clworkbench.candidates.estimate import estimated
 from clworkbench.errors import ExpressionError
 from clworkbench.loop import data
 from clworkbench.loop.capture import ingest
+from clworkbench.loop.convert import build
 from clworkbench.schemas import LABELS
 from clworkbench.workspace import Workspace
 
@@ -182,6 +183,15 @@ def test_a_workspace_without_feedback_draws_at_random_and_says_why(tmp_path, mon
     assert found.frame["stratum"].unique().to_list() == ["random"]
     assert found.silent["failure"] == "no outcome is settled"
     assert found.silent["novelty"] == "there is no training set yet to compare with"
+
+
+def test_a_training_set_that_is_too_small_to_be_unlike_is_told_with_how_large_is_enough(place):
+    made = build(place, "small", where="text LIKE '%cards%'").id
+    data.choose(place, 5)
+    found = data.choose(place, 5)
+    name = made.removeprefix("training_set:")
+    assert found.silent["novelty"] == f"training set {name} has fewer than 20 different prompts to compare with"
+    assert f"({found.silent['novelty']})" in "\n".join(found.lines())
 
 
 def test_candidates_in_the_table_estimate_the_rate_of_all(place):

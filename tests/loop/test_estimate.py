@@ -49,8 +49,8 @@ def place(tmp_path, monkeypatch) -> Workspace:
 def label(workspace: Workspace, said: dict[str, str], question: str = "answer", **more: object) -> None:
     row = {"annotator_key": "ann", "status": "submitted", "source": "reviewers", "at": datetime(2026, 4, 1, tzinfo=UTC)}
     rows = [
-        {**dict.fromkeys(LABELS), **row, **more, "label_id": f"{question} {which}{more.get('status', '')}", "interaction_id": which,
-         "question": question, "value": value}
+        {**dict.fromkeys(LABELS), **row, **more, "label_id": f"{question} {which}{more.get('status', '')}",
+         "interaction_id": which, "question": question, "value": value}
         for which, value in said.items()
     ]  # fmt: skip
     frame = pl.DataFrame(rows, schema=LABELS)
@@ -190,8 +190,8 @@ def test_a_question_that_nobody_can_answer_is_refused_with_those_there_are(place
     data.choose(place, 80)
     with pytest.raises(EvidenceError, match=r"no question 'xx'\. There are answer, choice, improvement"):
         clw.estimated(place, question="xx")
+    label(place, dict.fromkeys(data.choose(place, 80).frame["interaction_id"], "bill"), "choice")
     with pytest.raises(EvidenceError, match="nobody said 'accept' to 'choice'"):
-        label(place, dict.fromkeys(data.choose(place, 80).frame["interaction_id"], "bill"), "choice")
         clw.estimated(place, question="choice")
 
 

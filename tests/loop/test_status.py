@@ -87,7 +87,8 @@ def test_candidates_that_nobody_answered_are_the_next_step_until_somebody_does(p
     (step,) = (step for step in status(place).next if "label push" in step)
     assert "`clw label import FILE`" in step
     assert "4 candidates have no label" in step
-    pl.read_csv(sheet, infer_schema=False).with_columns(value=pl.lit("accept"), annotator=pl.lit("ann")).write_csv(sheet)
+    blank = pl.read_csv(sheet, infer_schema=False)
+    blank.with_columns(value=pl.lit("accept"), annotator=pl.lit("ann")).write_csv(sheet)
     data.import_labels(place, sheet)
     assert not any("label push" in step for step in status(place).next)
 
