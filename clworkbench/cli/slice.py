@@ -103,7 +103,7 @@ def failures(
     texts: bool,
     **known: object,
 ) -> Answer:
-    """What users say again and again and goes wrong: groups of like signals, the most failures first."""
+    """What users say again and again and goes wrong, in groups; first those that fail most beyond the rate of all."""
     from clworkbench.display.progress import progress_bar
     from clworkbench.loop.repeated import repeated
     from clworkbench.workspace import Workspace

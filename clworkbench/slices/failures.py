@@ -84,7 +84,7 @@ class Failures:
             for row in self.frame.head(SHOWN).iter_rows(named=True)
         ]
         more = self.frame.height - len(rows)
-        caption = f"Repeated failures by {self.grouped_by}; {self._all()}" + (f"; {more:,} more: .frame" * bool(more))
+        caption = f"Repeated failures by {self.grouped_by}; {self._all()}" + (f"; {more:,} more in .frame" * bool(more))
         return html_table([*headings, *(["said"] if self.texts else [])], rows, caption=caption)
 
     def lines(self) -> list[str]:
