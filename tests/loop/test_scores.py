@@ -138,6 +138,8 @@ format = 1
 format = "openai"
 [outcomes]
 corrected = { negative = "edited", positive = "accepted" }
+[training]
+holdout = 0
 [evals]
 suites = ["main"]
 [gates]
