@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from clworkbench.loop.answers import pull
     from clworkbench.loop.ask import push
     from clworkbench.loop.capture import ingest
+    from clworkbench.loop.compare import compare
     from clworkbench.loop.convert import build
     from clworkbench.loop.cycle import cycle
     from clworkbench.loop.data import choose, freeze_suite, import_labels
+    from clworkbench.loop.draw import draw_suite
     from clworkbench.loop.drift import drift
     from clworkbench.loop.estimate import estimated
     from clworkbench.loop.explore import explore, find
     from clworkbench.loop.export import export
     from clworkbench.loop.forgetting import forgetting
     from clworkbench.loop.govern import forget, measure_redaction, plan_forget
+    from clworkbench.loop.judge_agreement import judge_agreement
     from clworkbench.loop.lesson import lesson
     from clworkbench.loop.look import look, losses, selected
     from clworkbench.loop.model import evaluate
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from clworkbench.loop.policy import explain_policy
     from clworkbench.loop.repeated import repeated
     from clworkbench.loop.replay import replay
+    from clworkbench.loop.report import report
     from clworkbench.loop.run_estimate import forecast
     from clworkbench.loop.scores import import_scores
     from clworkbench.loop.ship import drill, gate, power, release, rollback
@@ -45,9 +49,11 @@ if TYPE_CHECKING:
     from clworkbench.loop.slices import save as save_slice
     from clworkbench.loop.slices import slices as rates
     from clworkbench.loop.status import status
+    from clworkbench.loop.suites import suites
     from clworkbench.loop.train import train
     from clworkbench.loop.trainable import dataset, token_statistics
     from clworkbench.loop.turns import turns
+    from clworkbench.loop.withdraw import withdraw_scores
     from clworkbench.signals.drafting import draft_mapping
     from clworkbench.workspace import Workspace
 
@@ -73,6 +79,7 @@ _HOMES = {
     "agreement": "loop.agreement",
     "estimated": "loop.estimate",
     "freeze_suite": "loop.data",
+    "draw_suite": "loop.draw",
     "build": "loop.convert",
     "dataset": "loop.trainable",
     "token_statistics": "loop.trainable",
@@ -80,12 +87,17 @@ _HOMES = {
     "train": "loop.train",
     "replay": "loop.replay",
     "forgetting": "loop.forgetting",
+    "suites": "loop.suites",
     "evaluate": "loop.model",
+    "compare": "loop.compare",
     "export": "loop.export",
     "power": "loop.ship",
     "import_scores": "loop.scores",
+    "withdraw_scores": "loop.withdraw",
+    "judge_agreement": "loop.judge_agreement",
     "gate": "loop.ship",
     "drill": "loop.ship",
+    "report": "loop.report",
     "release": "loop.ship",
     "rollback": "loop.ship",
     "cycle": "loop.cycle",
@@ -113,10 +125,12 @@ __all__ = [
     "audited",
     "build",
     "choose",
+    "compare",
     "cycle",
     "dataset",
     "discover",
     "draft_mapping",
+    "draw_suite",
     "drift",
     "drill",
     "estimated",
@@ -133,6 +147,7 @@ __all__ = [
     "import_labels",
     "import_scores",
     "ingest",
+    "judge_agreement",
     "lesson",
     "look",
     "losses",
@@ -146,16 +161,19 @@ __all__ = [
     "release",
     "repeated",
     "replay",
+    "report",
     "rollback",
     "save_slice",
     "selected",
     "should_train",
     "spent",
     "status",
+    "suites",
     "token_statistics",
     "trace",
     "train",
     "turns",
+    "withdraw_scores",
 ]
 
 

@@ -29,6 +29,10 @@ class ModelError(ClwError):
     """A model's name leads nowhere, or what stands there cannot be loaded."""
 
 
+class EndpointError(ClwError):
+    """A model's endpoint cannot be reached, refuses what it is asked, or answers what makes no sense."""
+
+
 class ArtefactError(ClwError):
     """An artefact is missing, half written, or does not match its manifest."""
 

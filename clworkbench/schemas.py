@@ -233,10 +233,23 @@ SUITE = pl.Schema(
         "slices": pl.List(pl.String()),
         "group": pl.String(),
         "signal_ids": pl.List(pl.String()),
+        "inclusion": pl.Float64(),
     }
 )
 """One row for each frozen example of a suite. `group` names what must not stand in training as well (conversation,
-user, wording); `signal_ids` the signals it came from, if any."""
+user, wording); `signal_ids` the signals it came from, if any; `inclusion` is the probability (above 0, to 1) with which
+it was drawn from production, null where somebody chose it. Files of suites without any lack that column."""
+
+
+def in_suite(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the columns that a suite has today."""
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in SUITE.items() if name not in rows.columns]
+    return rows.with_columns(missing).select(list(SUITE)).cast(SUITE)
+
+
+def as_frozen(suite: pl.DataFrame) -> pl.DataFrame:
+    """The rows as they are written: without `inclusion` where none has one, so that their version is what it was."""
+    return suite.drop("inclusion") if suite["inclusion"].null_count() == suite.height else suite
 
 TrainingKind = Literal["sft", "preference", "unpaired", "reward", "prompts"]
 TRAINING_KINDS: tuple[str, ...] = get_args(TrainingKind)

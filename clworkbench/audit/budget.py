@@ -141,16 +141,22 @@ class Meter:
 
     def _open(self) -> None:
         self._began = self._noted = self._clock()
+        self._bought_usd = 0.0
         self._month = now().date().replace(day=1)
         self._entry = self._workspace.catalog.spend(self._kind, self._artefact, 0.0, 0.0)
 
     def write(self) -> None:
         """Notes what was spent so far; what a new month brings is an entry of its own."""
         seconds = max(0.0, self._clock() - self._began)
-        self._workspace.catalog.spend_more(self._entry, seconds, self.usd_per_hour * seconds / 3600)
+        usd = self._bought_usd + self.usd_per_hour * seconds / 3600
+        self._workspace.catalog.spend_more(self._entry, seconds, usd)
         self._noted = self._clock()
         if now().date().replace(day=1) != self._month:
             self._open()
+
+    def buy(self, usd: float) -> None:
+        """Adds what was paid beside the machine's own hours; `write` or `tick` notes it."""
+        self._bought_usd += usd
 
     def tick(self) -> None:
         """Call it often: it notes every 10 s."""

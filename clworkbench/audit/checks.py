@@ -6,11 +6,13 @@ from pathlib import Path
 
 from clworkbench.audit.certificates import FOLDER, check
 from clworkbench.audit.check import Check, failed
+from clworkbench.audit.judge import judge
 from clworkbench.audit.release import evaluation, gate, release
 from clworkbench.audit.report import WITHIN, AuditReport
 from clworkbench.audit.run import run
 from clworkbench.audit.suite import suite
 from clworkbench.audit.training_set import training_set
+from clworkbench.audit.withdrawn import whole_withdrawal
 from clworkbench.errors import ArtefactError
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import FOLDERS
@@ -22,8 +24,10 @@ AUDITS: dict[str, Callable[[Workspace, str], list[Check]]] = {
     "suite": suite,
     "run": run,
     "eval": evaluation,
+    "judge": judge,
     "gate": gate,
     "release": release,
+    "withdrawal": whole_withdrawal,
 }
 
 RESTS_ON = ("run", "eval", "gate", "release")

@@ -22,7 +22,7 @@ ROW_KINDS = ("training_set", "suite")
 SHEET = b"interaction_id,reasons,text,answer"
 """How a sheet for reviewers begins (`labels.reviewers_file.candidates_file`)."""
 
-OURS = (*FOLDERS.values(), "records", "certificates", "argilla")
+OURS = (*FOLDERS.values(), "records", "certificates", "argilla", "cache")
 """Folders in which nobody but `clw` writes."""
 
 TEXTS = frozenset({"prompt", "completion", "chosen", "rejected", "tools", "input", "expected"})

@@ -26,6 +26,7 @@ from clworkbench.errors import ForgetError
 from clworkbench.schemas import TABLES
 from clworkbench.workspace import Workspace, erasing
 from clworkbench.workspace import tombstones as stones
+from clworkbench.workspace.answers import Answers
 from clworkbench.workspace.artefacts import code_version
 from clworkbench.workspace.catalog import micros, moment, now
 from clworkbench.workspace.folder import FOLDERS
@@ -221,8 +222,9 @@ def _rebuild_artefacts(workspace: Workspace, number: int, told: dict[str, object
 
 
 def _clear_files(workspace: Workspace, number: int, told: dict[str, object]) -> None:
-    """Unfinished runs, reviewers' sheets, records and pages, and what killed commands left behind."""
+    """Models' answers, unfinished runs, reviewers' sheets, records and pages, and what killed commands left behind."""
     made = _derived(told)
+    Answers(workspace.folder).forget(example for ids in made.examples.values() for example in ids)
     for name in (*made.runs, *made.pages):
         place = workspace.folder / name
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)

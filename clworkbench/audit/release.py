@@ -3,23 +3,28 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import msgspec
 import polars as pl
 
 from clworkbench.audit.check import Check, failed, passed
 from clworkbench.audit.whole import RESTORE, some, whole, whole_as
+from clworkbench.audit.withdrawn import rests_on_withdrawn
 from clworkbench.errors import ClwError
 from clworkbench.evals.evaluate import summary
 from clworkbench.releases.gates import Gate, canonical, judge
+from clworkbench.releases.judges import UNCALIBRATED, JudgeStanding, judge_findings, unheard
+from clworkbench.releases.production import drawn_of
 from clworkbench.releases.report import GateReport
+from clworkbench.settings import JUDGE
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
 NEAR = 1e-9
 MEANS = ("model", "suite", "n", "metrics", "slices", "terminations")
 AGAIN = "Hold the run against the champion again: `clw gate RUN`"
-AROUND = ("gates_edited", "leak", "imported")
+AROUND = ("gates_edited", "leak", "imported", "judge_uncalibrated")
 """Findings that do not come from the scores."""
 
 FORGOTTEN = "examples were forgotten since"
@@ -48,6 +53,12 @@ class GateManifest(msgspec.Struct, frozen=True):
     findings: list[dict[str, str]]
     rules: list[dict[str, object]] | None = None
     target: str | None = None
+    judges: list[JudgeStanding] = []
+
+    @property
+    def evals(self) -> list[str]:
+        """The evaluations whose scores it judged; its other parents say how far judges agree with people."""
+        return [each for each in self.parents if each.startswith("eval:")]
 
 
 class EvalManifest(msgspec.Struct, frozen=True):
@@ -122,24 +133,26 @@ def gate(workspace: Workspace, artefact_id: str) -> list[Check]:
     checks, said = whole_as(workspace, artefact_id, GateManifest)
     if said is None:
         return checks
-    return [*checks, _fixed_before(workspace, said), _named(said), *_judged(workspace, said)]
+    withdrawn = rests_on_withdrawn(workspace, said.parents)
+    return [*checks, *withdrawn, _fixed_before(workspace, said), _named(said), *_judged(workspace, said)]
 
 
 def _fixed_before(workspace: Workspace, said: GateManifest) -> Check:
     """The hash that was committed together with each evaluation's scores is that of the gates that judged them."""
     name, other = "gates before scores", []
-    for each in said.parents:
+    for each in said.evals:
         batch = str((workspace.catalog.artefact(each) or {}).get("batch_id"))
         found = [one.detail.get("gates_sha256") for one in workspace.catalog.batches(batch_id=batch)]
         if found != [said.gates_sha256]:
             other.append(each)
-    if other or not said.parents:
+    if other or not said.evals:
         return failed(name, len(other) or 1, f"changed after the scores were seen: {some(other)}. Freeze a new suite.")
-    return passed(name, len(said.parents), "the hash of the gates stood beside every score from the first")
+    return passed(name, len(said.evals), "the hash of the gates stood beside every score from the first")
 
 
 def _named(said: GateManifest) -> Check:
-    made = stable_id("gate", [said.challenger, said.champion], said.parents, said.gates_sha256)
+    judges = [[asdict(each) for each in said.judges]] if said.judges else []
+    made = stable_id("gate", [said.challenger, said.champion], said.evals, said.gates_sha256, *judges)
     right = said.id == f"gate:{made[:12]}"
     found = (
         "is made of both models, their evaluations and the gates" if right else f"does not fit its contents. {RESTORE}."
@@ -149,7 +162,7 @@ def _named(said: GateManifest) -> Check:
 
 def _judged(workspace: Workspace, said: GateManifest) -> list[Check]:
     """The gates have the hash that was recorded, and the scores judged by them again give the same report."""
-    suites = {p for each in said.parents for p in workspace.catalog.parents(each) if p.startswith("suite:")}
+    suites = {p for each in said.evals for p in workspace.catalog.parents(each) if p.startswith("suite:")}
     if gone := sorted(each for each in suites if workspace.catalog.heir(each)):
         return [failed("numbers", len(gone), f"{FORGOTTEN} of {some(gone)}: `clw gate {said.challenger}` again")]
     if said.rules is None:
@@ -160,18 +173,33 @@ def _judged(workspace: Workspace, said: GateManifest) -> list[Check]:
         hashed = [_hash_of(gates, said.target)]
         if not suites:
             hashed.append(_hash_of([each for each in gates if each.required or each.slice == "all"], said.target))
-        scores = [_scores(workspace, str((workspace.catalog.artefact(p) or {}).get("batch_id"))) for p in said.parents]
+        scores = [_scores(workspace, str((workspace.catalog.artefact(p) or {}).get("batch_id"))) for p in said.evals]
         both = pl.concat(scores)
-        sides = [both.filter(pl.col("model") == model) for model in (said.champion, said.challenger)]
-        again = judge(sides[0], sides[1], gates, target=said.target)
+        heard = unheard(both, said.judges)
+        sides = [heard.filter(pl.col("model") == model) for model in (said.champion, said.challenger)]
+        drawn = drawn_of({each.removeprefix("suite:"): workspace.rows(each) for each in sorted(suites)})
+        again = judge(sides[0], sides[1], gates, target=said.target, drawn=drawn)
     except (msgspec.ValidationError, ClwError, ValueError, pl.exceptions.PolarsError) as error:
         return [failed("numbers", 1, f"the scores cannot be judged again: {error}")]
-    return [_hashed(said, hashed), _same_report(said, again), *_brought_in(workspace, said)]
+    return [_hashed(said, hashed), _same_report(said, again), *_brought_in(workspace, said), *_judges(said)]
+
+
+def _judges(said: GateManifest) -> list[Check]:
+    """What is known of the judges that it heard stands in the report, and rests on an agreement that is its parent."""
+    if not (asking := {str(rule["metric"]) for rule in said.rules or () if str(rule["metric"]).startswith(JUDGE)}):
+        return []
+    told = [finding for finding in said.findings if finding.get("kind") == UNCALIBRATED]
+    right = told == [finding._asdict() for finding in judge_findings(said.judges)]
+    heard = [judge for judge in said.judges if not judge.refused]
+    rests = all(judge.agreement in said.parents for judge in heard)
+    if right and rests and asking == {judge.metric for judge in said.judges}:
+        return [passed("judges", len(heard), "were measured against people before they were heard, as the report says")]
+    return [failed("judges", len(asking), f"the report does not tell how they stand with people. {AGAIN}.")]
 
 
 def _brought_in(workspace: Workspace, said: GateManifest) -> list[Check]:
     """Where scores were imported, the report says so of each evaluation."""
-    asked = [dict((workspace.catalog.artefact(each) or {}).get("asked") or {}) for each in said.parents]  # type: ignore[call-overload]
+    asked = [dict((workspace.catalog.artefact(each) or {}).get("asked") or {}) for each in said.evals]  # type: ignore[call-overload]
     n = sum("imported" in each for each in asked)
     told = sum(finding.get("kind") == "imported" for finding in said.findings)
     if n != told:

@@ -16,7 +16,7 @@ def suite(workspace: Workspace, artefact_id: str) -> list[Check]:
     checks, manifest = whole(workspace, artefact_id)
     if manifest is None:
         return checks
-    more, rows = rows_of(workspace, manifest, SUITE)
+    more, rows = rows_of(workspace, manifest, SUITE, added=("inclusion",))
     checks += more
     if not all(check.ok for check in checks):
         return checks

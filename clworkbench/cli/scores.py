@@ -39,4 +39,26 @@ def import_scores(path: str, form: str, model: str | None, suite: str | None, wo
     return found, [said + (" (known)" if done.known else ""), *lost, *table(done.report.frame), next_step]
 
 
+@scores.command("withdraw")
+@click.argument("model")
+@click.option("--suite", metavar="NAME", help="What was measured; needed where MODEL has imported scores on several.")
+@click.option("--why", required=True, metavar="REASON", help="Why they count no longer; audits repeat it.")
+@workspace_option
+@answers
+def withdraw(model: str, suite: str | None, why: str, workspace: str) -> Answer:
+    """Take back the scores that were imported last for MODEL: they gate no longer, and all history is kept.
+
+    What was imported before them counts again. The audit of gates that rest on them fails from now on and says why.
+    """
+    from clworkbench.loop.withdraw import withdraw_scores
+    from clworkbench.workspace import Workspace
+
+    done = withdraw_scores(Workspace(workspace), model, suite, why=why)
+    found = done.as_dict()
+    lines = [f"{found['model']} on {found['suite']}: withdrawn; its scores gate no longer"]
+    lines += [f"{done.counts_again}, imported before, counts again"] if done.counts_again else []
+    lines += [f"rested on them: {each}" for each in (*done.gates, *done.served)]
+    return found, lines
+
+
 VERBS = [scores]

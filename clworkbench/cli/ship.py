@@ -1,5 +1,6 @@
 """`clw gate`, `release` and `rollback`: verbs about what production serves."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,7 @@ from clworkbench.display.text import table
 from clworkbench.errors import EvidenceError
 
 if TYPE_CHECKING:
+    from clworkbench.releases.report import GateReport
     from clworkbench.workspace import Workspace
 
 COLUMNS = ("name", "required", "n", "champion", "challenger", "difference", "low", "high", "p", "verdict", "needed")
@@ -25,12 +27,21 @@ COLUMNS = ("name", "required", "n", "champion", "challenger", "difference", "low
     is_flag=True,
     help="Plant regressions into CHALLENGER's (or the champion's) scores and see each blocked.",
 )
+@click.option(
+    "--gates-from",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Judge by this clw.toml's gates, such as the base branch's, not by the workspace's own.",
+)
+@click.option("--markdown", is_flag=True, help="Print the report as Markdown, for a summary in CI.")
 @workspace_option
 @answers
 def gate(
     challenger: str | None,
     against: str | None,
     suite: str | None,
+    gates_from: Path | None,
+    markdown: bool,
     plan_only: bool,
     drill_only: bool,
     workspace: str,
@@ -38,9 +49,12 @@ def gate(
     """Hold CHALLENGER against the champion: promote, hold or block (exit status 1 unless promote)."""
     from clworkbench.display.progress import progress_bar
     from clworkbench.loop import ship
+    from clworkbench.releases.card import evidence
     from clworkbench.workspace import Workspace
 
     place = Workspace(workspace)
+    if gates_from is not None and (plan_only or drill_only):
+        raise click.UsageError("--gates-from judges a challenger: leave --plan and --drill out.")
     if plan_only:
         planned = ship.power(place, suite)
         says = (
@@ -53,17 +67,22 @@ def gate(
     if challenger is None:
         raise click.UsageError("name the challenger, e.g. `clw gate run:ID`; `clw status` lists runs.")
     with progress_bar("evaluate") as advance:
-        held = ship.gate(place, challenger, against=against, suite=suite, advance=advance)
+        held = ship.gate(place, challenger, against=against, suite=suite, gates_from=gates_from, advance=advance)
     report = held.report
-    lines = [
+    lines = [evidence(report, title=f"Gate: {report.decision}")] if markdown else _told(report)
+    answer = held.as_dict(), lines
+    return answer if report.decision == "promote" else No(answer)
+
+
+def _told(report: "GateReport") -> list[str]:
+    return [
         f"{report.decision.upper()}: {report.challenger} against {report.champion}",
         f"{report.reason()}.",
         "Differences: challenger minus champion, with their 90 % interval; needed: examples more to settle it.",
         *table(report.gates.select(c for c in COLUMNS if c in report.gates.columns)),
+        *report.over_traffic(),
         *(f"finding {kind}: {detail}" for kind, detail in report.findings.iter_rows()),
     ]
-    answer = held.as_dict(), lines
-    return answer if report.decision == "promote" else No(answer)
 
 
 def _drilled(place: "Workspace", model: str | None, suite: str | None) -> Answer | No:

@@ -1,13 +1,15 @@
 """What scores come to: means with their intervals, overall and by slice."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from clworkbench.errors import EvidenceError
+from clworkbench.evals.classes import CLASSES, F1S, of_classes
+from clworkbench.evals.production import PRODUCTION, drawn_of, in_words, production
 from clworkbench.statistics.intervals import quantile, wilson_bounds
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ class EvalReport:
         n: examples in the suite.
         frame: `MEANS`.
         terminations: answers by how they ended: `stop`, `length`, `error`.
+        f1: `F1S`: of classifications, F1 over the whole set and its slices; gates compare examples, and never these.
+        classes: `CLASSES`: of classifications, each class.
+        production: `PRODUCTION`: of a suite that was drawn from traffic, means over that traffic.
     """
 
     model: str
@@ -47,9 +52,15 @@ class EvalReport:
     n: int
     frame: pl.DataFrame
     terminations: Mapping[str, int]
+    f1: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=F1S))
+    classes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CLASSES))
+    production: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PRODUCTION))
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON: `model`, `suite`, `n`, `metrics` (by scorer), `slices` (a list) and `terminations`."""
+        """Ready for JSON: `model`, `suite`, `n`, `metrics` (by scorer), `slices` (a list) and `terminations`.
+
+        Of classifications also `f1` and `classes`, lists of rows.
+        """
         whole, slices = self.frame.filter(slice=ALL), self.frame.filter(pl.col("slice") != ALL)
         metrics = {row.pop("scorer"): row for row in whole.drop("slice").to_dicts()}
         return {
@@ -59,6 +70,8 @@ class EvalReport:
             "metrics": metrics,
             "slices": slices.to_dicts(),
             "terminations": dict(self.terminations),
+            **({"f1": self.f1.to_dicts(), "classes": self.classes.to_dicts()} if self.f1.height else {}),
+            **({"production": self.production.to_dicts()} if self.production.height else {}),
         }
 
     def __repr__(self) -> str:
@@ -78,6 +91,7 @@ class EvalReport:
         return (
             f"<div><p><b>{escape(self.model)}</b> on <b>{escape(self.suite)}</b>, {self.n} examples.</p>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"{_classes_html(self.f1, self.classes)}{_production_html(self.production)}"
             f"<p><small>How answers ended: {ends}.</small></p></div>"
         )
 
@@ -95,13 +109,15 @@ class EvalReport:
         return figure.update_yaxes(autorange="reversed")
 
 
-def summary(scores: pl.DataFrame) -> EvalReport:
+def summary(scores: pl.DataFrame, suite: pl.DataFrame | None = None) -> EvalReport:
     """Means by scorer, overall and by slice, of one model on one suite.
 
     Repetitions of an example are averaged first, so that `n` counts examples.
 
     Args:
         scores: rows of `schemas.SCORES`.
+        suite: its examples, whose `expected` names the classes of a classification, and whose `inclusion` how they were
+            drawn; without it no F1 is told, and no means over production.
 
     Returns:
         Wilson's interval where all scores are 0 to 1 (for scores between the two it is too wide, never too narrow),
@@ -120,8 +136,21 @@ def summary(scores: pl.DataFrame) -> EvalReport:
     whole = examples.with_columns(slice=pl.lit(ALL)).select(by_slice.columns)
     frame = pl.concat([_means(whole), _means(by_slice.filter(pl.col("slice") != ALL))])
     ends = examples.unique("example_id")["termination"].drop_nulls().value_counts(sort=True)
-    model, suite = pairs.row(0)
-    return EvalReport(model, suite, examples["example_id"].n_unique(), frame, dict(ends.iter_rows()))
+    model, name = pairs.row(0)
+    n = examples["example_id"].n_unique()
+    drawn = None if suite is None else drawn_of(suite)
+    whole_traffic = pl.DataFrame(schema=PRODUCTION) if drawn is None else production(scores, drawn)
+    f1, classes = of_classes(scores, suite, ALL)
+    return EvalReport(model, name, n, frame, dict(ends.iter_rows()), f1, classes, whole_traffic)
+
+
+def _production_html(found: pl.DataFrame) -> str:
+    """Means over the traffic that a suite was drawn from, beside those over its examples."""
+    said = "".join(
+        f"<li>{escape(row['slice'])}, {escape(row['scorer'])}: {escape(in_words(row))}</li>" for row in found.to_dicts()
+    )
+    head = "Over the traffic that the suite was drawn from, each example weighed by the inverse of its chance (95 %):"
+    return f"<p>{head}</p><ul>{said}</ul>" if said else ""
 
 
 def _means(examples: pl.DataFrame) -> pl.DataFrame:
@@ -147,9 +176,30 @@ def _means(examples: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rate(row: Mapping[str, Any]) -> str:
-    if row["mean"] is None:
+def _rate(row: Mapping[str, Any], value: str = "mean", before: str = "") -> str:
+    low, high = row[f"{before}low"], row[f"{before}high"]
+    if row[value] is None:
         return "–"
-    if row["low"] is None:
-        return f"{row['mean']:.3f}"
-    return f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    if low is None:
+        return f"{row[value]:.3f}"
+    return f"{row[value]:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _classes_html(f1: pl.DataFrame, classes: pl.DataFrame) -> str:
+    """F1 over the whole set in a sentence for each scorer, and its classes, the most frequent 50, in a table."""
+    said = ""
+    for name in f1["scorer"].unique().sort():
+        whole = f1.filter(pl.col("slice") == ALL, pl.col("scorer") == name).to_dicts()
+        means = ", ".join(f"{row['average']} F1 {_rate(row, 'f1')}" for row in whole)
+        rows = classes.filter(pl.col("scorer") == name).sort("n", "label", descending=[True, False])
+        head = "".join(f"<th>{each}</th>" for each in ("class", "n", "precision (95 %)", "recall (95 %)", "F1 (95 %)"))
+        body = "".join(
+            f"<tr><td>{escape(row['label'])}</td><td>{row['n']:g}</td><td>{_rate(row, 'precision', 'precision_')}</td>"
+            f"<td>{_rate(row, 'recall', 'recall_')}</td><td>{_rate(row, 'f1')}</td></tr>"
+            for row in rows.head(50).to_dicts()
+        )
+        more = f"<p><small>{rows.height - 50} rarer classes are not shown.</small></p>" if rows.height > 50 else ""
+        said += (
+            f"<p>{escape(name)}: {means}.</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+        )
+    return said

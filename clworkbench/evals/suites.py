@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from clworkbench.errors import SourceError
-from clworkbench.schemas import MESSAGE, SUITE
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.schemas import MESSAGE, SUITE, in_suite
+from clworkbench.scorers.names import scorer
 
 FORM = 'Each line is one example: {"input": "…" or a list of messages, "expected": "…", "slices": ["…"], "group": "…"}.'
 
@@ -19,7 +19,7 @@ def read_suite(path: Path) -> pl.DataFrame:
     """The examples of a suite, checked and in canonical order.
 
     `input` is a list of messages, or text, which becomes a user's message; `expected` is text, or any JSON, kept as
-    text; `example_id` (or `id`), `slices`, `group` and `signal_ids` may be left out. One bad example
+    text; `example_id` (or `id`), `slices`, `group`, `signal_ids` and `inclusion` may be left out. One bad example
     refuses the file: a suite that lost examples would measure something else under the same name.
 
     Args:
@@ -39,23 +39,29 @@ def read_suite(path: Path) -> pl.DataFrame:
 
 def canonical(suite: pl.DataFrame) -> pl.DataFrame:
     """The suite in the order of its ids, with the columns and types of `schemas.SUITE`."""
-    return suite.select(list(SUITE)).cast(SUITE).sort("example_id")
+    return in_suite(suite).sort("example_id")
 
 
 def ungradable(suite: pl.DataFrame, scorers: Sequence[str]) -> pl.DataFrame:
     """Examples whose own gold answer does not get full marks, so that no model's answer to them says anything.
 
     Returns:
-        One row for each such example and scorer: `example_id`, `scorer`, `gold_score` (null where not even 0).
+        One row for each such example and scorer: `example_id`, `scorer`, `gold_score` (null where not even 0), and
+        `reason`, where the scorer says one. None where the scorer knows no full marks.
     """
-    empty = pl.DataFrame(schema={"example_id": pl.String, "scorer": pl.String, "gold_score": pl.Float64})
+    empty = pl.DataFrame(
+        schema={"example_id": pl.String, "scorer": pl.String, "gold_score": pl.Float64, "reason": pl.String}
+    )
     return pl.concat([empty, *(_ungradable(suite, name) for name in scorers)])
 
 
 def _ungradable(suite: pl.DataFrame, name: str) -> pl.DataFrame:
-    expected = suite["expected"]
-    gold = gold_outputs(name, expected)
-    scored = suite.select("example_id", scorer=pl.lit(name), gold_score=scorer(name)(gold, expected))
+    grader = scorer(name)
+    examples = suite if grader.scaled else suite.clear()
+    expected = examples["expected"]
+    gold = grader.gold(expected)
+    marks = grader.graded(gold, expected, examples["input"])
+    scored = examples.select("example_id", scorer=pl.lit(name), gold_score=marks.score, reason=marks.error)
     return scored.filter(pl.col("gold_score").is_null() | (gold.is_not_null() & (pl.col("gold_score") < 1)))
 
 
@@ -84,6 +90,7 @@ def _example(line: bytes, where: str) -> dict[str, Any]:
         "slices": _texts(record.get("slices"), "slices", where),
         "signal_ids": _texts(record.get("signal_ids"), "signal_ids", where),
         "group": _text(record.get("group"), "group", where),
+        "inclusion": _probability(record.get("inclusion"), where),
     }
     given = _text(record.get("example_id", record.get("id")), "example_id", where)
     return example | {"example_id": given or _content_id(example)}
@@ -117,6 +124,14 @@ def _text(value: object, name: str, where: str) -> str | None:
     raise SourceError(f"{where}: {name!r} is no text: {str(value)[:80]}.")
 
 
+def _probability(value: object, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
+        return float(value)
+    raise SourceError(f"{where}: 'inclusion' is no probability above 0, and up to 1: {str(value)[:80]}.")
+
+
 def _content_id(example: dict[str, Any]) -> str:
     content = json.dumps([example["input"], example["expected"]], sort_keys=True)
     return blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -125,7 +140,8 @@ def _content_id(example: dict[str, Any]) -> str:
 def _from_parquet(path: Path) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(path)
-        return frame.select(list(SUITE)).cast(SUITE)
+        optional = [pl.lit(None, SUITE["inclusion"]).alias("inclusion")] if "inclusion" not in frame.columns else []
+        return frame.with_columns(optional).select(list(SUITE)).cast(SUITE)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = next(iter(str(error).splitlines()), "")
         raise SourceError(f"suite {path}: not a suite in Parquet ({reason}). Its columns are {list(SUITE)}.") from error
@@ -140,4 +156,10 @@ def _checked(suite: pl.DataFrame, where: str) -> pl.DataFrame:
     bad = suite.filter(pl.col("example_id").is_null() | pl.col("input").is_null() | (pl.col("input").list.len() == 0))
     if bad.height:
         raise SourceError(f"suite {where}: {bad.height} of {suite.height} examples have no id or no input.")
+    drawn = suite["inclusion"]
+    if 0 < drawn.null_count() < suite.height or not drawn.drop_nulls().is_between(0, 1, closed="right").all():
+        raise SourceError(
+            f"suite {where}: 'inclusion' is no probability above 0, and up to 1, for each example, or it is given for "
+            f"{drawn.count()} of {suite.height} only. Give it for all of them, or for none."
+        )
     return suite.with_columns(pl.col("slices", "signal_ids").fill_null([]))

@@ -114,8 +114,9 @@ def compatibility(
     if any(each.verdict == "refused" for each in checks):
         return _told(before, base, checks, limits)
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    context = getattr(config.get_text_config(), "max_position_embeddings", None)
-    checks += [*words(was, tokenizer), *_head(config.model_type, runs)]
+    text = config.get_text_config()
+    context, n_known = (getattr(text, name, None) for name in ("max_position_embeddings", "vocab_size"))
+    checks += [*words(was, tokenizer, n_known), *_head(config.model_type, runs)]
     taught = [_taught(workspace, run) for run in runs]
     for each in taught:
         limits[each.id] = min(each.max_tokens, context or each.max_tokens)

@@ -15,9 +15,10 @@ from clworkbench.loop.built import Build
 from clworkbench.loop.kinds import Known, made_of
 from clworkbench.loop.leaving import Door, door
 from clworkbench.loop.model import resolve
+from clworkbench.loop.settling import unsettled
 from clworkbench.policy.influence import brigaded
 from clworkbench.schemas import SUITE, TrainingKind
-from clworkbench.settings import settings_dict
+from clworkbench.settings import OutcomeRule, settings_dict
 from clworkbench.slices.slice import holds_in, named_in
 from clworkbench.training_sets.allowed import Allowed
 from clworkbench.training_sets.descent import BuiltSet, Rules, asking
@@ -120,7 +121,7 @@ def drafted(
     examples = held_out(workspace)
     made = made_of(workspace, kind, Known(found, labels, as_of, event_time), examples, rules)
     proof = proved(asking(made.frame, kind), examples, workspace.pseudonyms, cut=rules.cut)
-    _check(made, proof, name, learned_by)
+    _check(made, proof, name, learned_by, _way_out(found, workspace.settings.outcomes))
     named = {one.name: one.expression for one in named_in(found, condition or "", workspace.settings.slices)}
     config = _config(workspace, rules, condition, named) | {"experts": expert_keys(workspace)}
     about: dict[str, object] = {
@@ -190,7 +191,16 @@ def _counts(made: BuiltSet) -> dict[str, object]:
     }
 
 
-def _check(made: BuiltSet, proof: Proved, name: str, learned_by: str | None) -> None:
+def _way_out(found: pl.DataFrame, rules: Sequence[OutcomeRule]) -> str:
+    """What to do where no signal made a row."""
+    pending = unsettled(found, rules)
+    if pending.settled or not found.height:
+        return "See them with `clw status`."
+    told = pending.way_out(rules=bool(rules))
+    return f"None is settled. What would settle them: {told}."
+
+
+def _check(made: BuiltSet, proof: Proved, name: str, learned_by: str | None, way_out: str) -> None:
     """Refuses a set from which there is nothing to learn, or in which a held-out example still stands."""
     if learned_by and not made.n_new and made.dropped["not_replayed"]:
         raise EvidenceError(
@@ -204,9 +214,7 @@ def _check(made: BuiltSet, proof: Proved, name: str, learned_by: str | None) -> 
         )
     if not made.splits.get("train"):
         lost = ", ".join(f"{n} {reason}" for reason, n in made.dropped.items() if n) or "there are no signals"
-        raise EvidenceError(
-            f"{name}: {UNSETTLED[made.kind]}: of {made.n_signals} signals, {lost}.\nSee them with `clw status`."
-        )
+        raise EvidenceError(f"{name}: {UNSETTLED[made.kind]}: of {made.n_signals} signals, {lost}.\n{way_out}")
     if made.kind == "unpaired":
         _check_classes(made, name)
     if not proof.ok:

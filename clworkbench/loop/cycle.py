@@ -13,6 +13,7 @@ from clworkbench.display.html import html_table
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import BudgetError, EvidenceError, ModelError
 from clworkbench.loop import capture, convert, data, model, rules, ship
+from clworkbench.loop.begun import begun
 from clworkbench.loop.forgetting import forgetting
 from clworkbench.loop.inbox import holds_something
 from clworkbench.loop.should_train import Asked, learnable_of, learned_already, present_champion
@@ -183,7 +184,8 @@ def _learn(
     tell("build", f"{made.id}: {made.built.frame.height:,} rows, {made.built.n_new:,} new; {_lost(made.built.dropped)}")
     known = learned_already(workspace, made.id, parent)
     if known is None and not full:
-        asked = Asked(workspace, serving, found, learnable_of(made.built), as_of, event_time=event_time)
+        learnable = learnable_of(made.built)._replace(begun=begun(workspace, made.id, parent))
+        asked = Asked(workspace, serving, found, learnable, as_of, event_time=event_time)
         advice = asked.short()
         tell("should-train", f"{'yes' if advice.answer else 'no'}: {advice.because}")
         if not advice.answer:

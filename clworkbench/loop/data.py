@@ -11,15 +11,17 @@ from clworkbench.audit.budget import allow
 from clworkbench.candidates.reasons import reasons_of
 from clworkbench.candidates.select import Selection, select
 from clworkbench.errors import ArtefactError
-from clworkbench.evals.suites import read_suite
+from clworkbench.evals.suites import read_suite, ungradable
 from clworkbench.files import write_atomically
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
 from clworkbench.loop.drift import Drifted, drifted_signals, newest_set
 from clworkbench.loop.evidence import asks_for_drift, drawn_before, evidence, known
 from clworkbench.loop.leaving import door
+from clworkbench.loop.scoring import scoring
 from clworkbench.loop.slices import declared, with_slices
 from clworkbench.policy.redaction import redact
-from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS
+from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS, as_frozen
+from clworkbench.settings import JUDGE
 from clworkbench.slices.slice import Slice, versions
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import Batch, as_moment, now
@@ -203,21 +205,37 @@ def freeze_suite(workspace: Workspace, name: str, path: str | Path) -> dict[str,
     """Freezes a file of examples as a suite; the same examples again are the same version.
 
     Examples that name the signals they came from are in the slices of clw.toml that hold these, too; the manifest keeps
-    which version each slice had.
+    which version each slice had, and how many examples each scorer of `[evals]` cannot grade.
     """
     path = Path(path)
-    frame, leaving = read_suite(path), door(workspace)
-    frame, asked = with_slices(workspace, frame)
+    frame = read_suite(path)
     if workspace.settings.policy.redaction != "off":
-        # A suite is asked of models as they are trained: with texts as they may leave, and no name in its ids.
-        ids = redact(frame.select(source_id="example_id", conversation_id="group"), workspace.pseudonyms).frame
-        frame = frame.with_columns(ids.select(example_id="source_id", group="conversation_id"))
+        # No name may stand in its ids either; those of signals are opaque.
+        ids = redact(frame.select(source_id="example_id"), workspace.pseudonyms).frame
+        frame = frame.with_columns(ids.select(example_id="source_id"))
+    return keep_suite(workspace, name, frame, {"file": path.name})
+
+
+def keep_suite(
+    workspace: Workspace, name: str, examples: pl.DataFrame, more: Mapping[str, object]
+) -> dict[str, object]:
+    """Freezes examples (`schemas.SUITE`) with their slices and with texts as they may leave; returns the manifest."""
+    leaving = door(workspace)
+    frame, asked = with_slices(workspace, examples)
+    if workspace.settings.policy.redaction != "off":
+        # A suite is asked of models as they are trained: with texts as they may leave.
+        groups = redact(frame.select(conversation_id="group"), workspace.pseudonyms).frame
+        frame = frame.with_columns(groups.select(group="conversation_id"))
         frame = leaving.clear(frame, ("input", "expected"))
+    asking_nobody = [name for name in workspace.settings.evals.scorers if not name.startswith(JUDGE)]
+    with scoring(workspace):
+        blind = ungradable(frame, asking_nobody)
     about = {
         "leaving": leaving.as_dict(),
         "examples": frame.height,
         "slices": dict(sorted(frame["slices"].explode().drop_nulls().value_counts().iter_rows())),
         "slice_versions": versions(asked),
-        "file": path.name,
+        "ungradable": dict(sorted(blind["scorer"].value_counts().iter_rows())),
+        **more,
     }
-    return workspace.publish_rows("suite", name, frame, about=about)
+    return workspace.publish_rows("suite", name, as_frozen(frame), about=about)

@@ -14,6 +14,7 @@ from clworkbench.errors import ArtefactError, EvidenceError, ModelError, Setting
 from clworkbench.loop.model import evaluate, resolve
 from clworkbench.loop.older import HELD_OUT, LIKELY, held_out_rows, held_out_scores
 from clworkbench.loop.rules import suites
+from clworkbench.loop.scoring import scoring
 from clworkbench.models.load import load
 from clworkbench.models.names import ModelSpec
 from clworkbench.releases.gates import Gate, judge
@@ -197,7 +198,8 @@ def _held_out(
         noted = meter.through(advance)
         for done, spec in enumerate(sides, start=1):
             loaded = load(spec, dtype=settings.model.dtype, threads=settings.model.threads)
-            found.append(held_out_scores(loaded, rows, settings.evals.max_new_tokens))
+            with scoring(workspace):
+                found.append(held_out_scores(loaded, rows, settings.evals.max_new_tokens))
             noted(done, len(sides), HELD_OUT)
     return found
 

@@ -6,7 +6,9 @@ from typing import NamedTuple
 import polars as pl
 
 from clworkbench.labels.latest import SETS
+from clworkbench.loop.scoring import scoring
 from clworkbench.schemas import TrainingKind
+from clworkbench.scorers.verifier import pinned
 from clworkbench.training_sets.descent import BuiltSet, Rules
 from clworkbench.training_sets.preference import build_preference
 from clworkbench.training_sets.prompts import build_prompts
@@ -42,8 +44,9 @@ def made_of(workspace: Workspace, kind: TrainingKind, known: Known, examples: pl
         case "unpaired":
             return build_unpaired(signals, labels, examples, rules, key)
         case "prompts":
-            verifier = workspace.settings.training.verifier
-            return build_prompts(signals, labels, examples, rules, key, verifier=verifier)
+            with scoring(workspace):
+                verifier = pinned(workspace.settings.training.verifier)
+                return build_prompts(signals, labels, examples, rules, key, verifier=verifier)
         case "preference":
             return build_preference(signals, _opinions(workspace, known), examples, rules, key)
         case "reward":

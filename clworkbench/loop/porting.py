@@ -8,7 +8,7 @@ import polars as pl
 
 from clworkbench.errors import ModelError
 from clworkbench.loop.older import log_probs, prefers
-from clworkbench.models.load import Loaded
+from clworkbench.models.load import Loaded, beyond
 from clworkbench.models.template import TemplateReads, template_reads
 from clworkbench.statistics.intervals import wilson
 from clworkbench.statistics.paired import compare_scores
@@ -70,8 +70,12 @@ def template(old: "PreTrainedTokenizerBase | None", tokenizer: "PreTrainedTokeni
     return checks
 
 
-def words(old: "PreTrainedTokenizerBase | None", new: "PreTrainedTokenizerBase") -> list[Check]:
-    """The vocabularies and the tokens that end an answer."""
+def words(
+    old: "PreTrainedTokenizerBase | None", new: "PreTrainedTokenizerBase", n_known: int | None = None
+) -> list[Check]:
+    """The vocabularies and the tokens that end an answer; the new base's weights know `n_known` tokens."""
+    if n_known is not None and (unknown := beyond(new, n_known)):
+        return [Check("vocabulary", "refused", unknown)]
     if new.eos_token_id is None:
         return [Check("vocabulary", "finding", "its tokenizer names no token that ends an answer (eos_token)")]
     before = None if old is None else len(old)
@@ -99,25 +103,24 @@ def readable(taught: Taught, tokenizer: "PreTrainedTokenizerBase") -> tuple[list
     Returns:
         The checks, and the lengths (`row_id`, parts, `row`) of the rows that it renders.
     """
-    lengths = [each for row in taught.rows.iter_slices(1) if (each := _length(taught, row, tokenizer)) is not None]
+    lengths, why = list[pl.DataFrame](), ""
+    for row in taught.rows.iter_slices(1):
+        try:
+            lengths.append(token_lengths(row, taught.kind, tokenizer))
+        except ModelError as error:
+            why = why or str(error).rpartition("refuses them: ")[2].partition("\n")[0]
     empty = pl.DataFrame(schema={"row_id": pl.String, "prompt": pl.Int64, WHOLE: pl.Int64})
     rendered = pl.concat(lengths) if lengths else empty
     refused = taught.rows.height - rendered.height
     checks = []
     if refused:
-        says = f"the chat template refuses the messages of {refused:,} of {taught.rows.height:,} rows. "
-        says += "Leave such rows out (where = … in [training])"
+        out = "Leave such rows out (where = … in [training])"
+        out = out if lengths else "Mend its chat_template.jinja, or take another base"
+        says = f"the chat template refuses the messages of {refused:,} of {taught.rows.height:,} rows ({why}). {out}"
         checks.append(_of(taught, "messages", "refused", says, refused))
     else:
         checks.append(_of(taught, "messages", "fits", "the chat template renders all rows", taught.rows.height))
     return [*checks, *_left_out(taught, template_reads(tokenizer))], rendered
-
-
-def _length(taught: Taught, row: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase") -> pl.DataFrame | None:
-    try:
-        return token_lengths(row, taught.kind, tokenizer)
-    except ModelError:
-        return None
 
 
 def _left_out(taught: Taught, reads: TemplateReads) -> list[Check]:

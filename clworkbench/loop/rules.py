@@ -7,10 +7,13 @@ from difflib import get_close_matches
 import polars as pl
 
 from clworkbench.errors import ArtefactError, SettingsError
+from clworkbench.loop.scoring import scoring
 from clworkbench.releases.gates import Gate, canonical, defaults
 from clworkbench.releases.pairs import LOWER_IS_BETTER, with_suite
+from clworkbench.scorers.classification import is_classification
 from clworkbench.scorers.names import scorer
-from clworkbench.settings import settings_dict
+from clworkbench.scorers.reward import KIND as REWARD
+from clworkbench.settings import GateRule, settings_dict
 from clworkbench.workspace import Workspace
 
 FROM_SIGNALS = (
@@ -45,17 +48,33 @@ def gates(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFra
     """
     settings = workspace.settings
     if settings.gates.rules:
-        return tuple(Gate(**settings_dict(rule)) for rule in settings.gates.rules)
+        return tuple(_gate(rule) for rule in settings.gates.rules)
     kept = [name for name in frozen if workspace.catalog.artefact(name)]
     on = pl.col("suite").is_in([name.removeprefix("suite:") for name in frozen if name not in kept])
     sides = [found for scores in imported if (found := scores.filter(on)).height]
     common = set[str].intersection(*(set(side["scorer"]) for side in sides)) if sides else set[str]()
     scorers = {*(settings.evals.scorers if kept else ()), *common}
     metric = settings.gates.metric or (min(scorers) if len(scorers) == 1 else "reward")
+    if metric.startswith(REWARD):
+        raise SettingsError(
+            f"[gates]: {metric!r} has no scale, and the default margins are points of a score from 0 to 1.\n"
+            "Write [[gates.rules]] of your own, each not_worse with a margin in the reward model's unit."
+        )
     named = [*(workspace.rows(name)["slices"] for name in kept), *(_slices(side) for side in sides)]
     empty = pl.Series("slices", [], dtype=pl.String)
     slices = pl.concat([empty, *(names.explode(keep_nulls=False, empty_as_null=False) for names in named)])
     return defaults(metric, slices.unique().sort().to_list(), settings.gates.target)
+
+
+def _gate(rule: GateRule) -> Gate:
+    """The gate of a rule; without a margin, better is better than 0, and not worse means by 5 points."""
+    if rule.margin is None and rule.asks == "not_worse" and rule.metric.startswith(REWARD):
+        raise SettingsError(
+            f"[gates] rule {rule.name!r}: {rule.metric!r} has no scale, so 5 points of it mean nothing.\n"
+            "Write its margin, in the reward model's unit: how much worse is allowed."
+        )
+    default = 0.0 if rule.asks == "better" else 0.05
+    return Gate(**settings_dict(rule) | {"margin": default if rule.margin is None else rule.margin})
 
 
 def _slices(imported: pl.DataFrame) -> pl.Series:
@@ -88,8 +107,9 @@ def check(workspace: Workspace) -> None:
         ClwError: a scorer that is unknown.
     """
     settings = workspace.settings
-    for name in settings.evals.scorers:
-        scorer(name)
+    with scoring(workspace):
+        for name in settings.evals.scorers:
+            scorer(name)
     if not settings.evals.suites and not workspace.catalog.artefacts("suite"):
         return
     frozen = suites(workspace)
@@ -103,6 +123,11 @@ def check(workspace: Workspace) -> None:
     measured = {*settings.evals.scorers, *LOWER_IS_BETTER}
     metrics = {settings.gates.metric, *(rule.metric for rule in settings.gates.rules)}
     for metric in metrics - measured - {None}:
+        if str(metric).endswith(("f1", "F1")) and any(map(is_classification, settings.evals.scorers)):
+            raise SettingsError(
+                f"[gates]: {metric!r} belongs to a whole set, and gates compare examples one by one.\n"
+                "Name the scorer, such as classification: its mean is the share of right labels."
+            )
         near = _nearest(str(metric), measured)
         raise SettingsError(f"[gates]: nothing measures {metric!r}.{near} Scorers stand in [evals].")
 

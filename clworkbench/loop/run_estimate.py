@@ -16,6 +16,7 @@ from clworkbench.audit.limits import UNITS, Standing, standings
 from clworkbench.audit.run_budget import PROBE, RunBudget
 from clworkbench.display.html import html_table
 from clworkbench.errors import BudgetError, SettingsError
+from clworkbench.loop.past_pace import keep_probe
 from clworkbench.loop.run_asked import AskedRun, asked_run
 from clworkbench.loop.train import trained
 from clworkbench.workspace import Workspace
@@ -126,7 +127,11 @@ def forecast(
         seed=seed,
     )  # fmt: skip
     there = workspace.catalog.artefact(asked.run)
-    expected = _probed(workspace, asked) if there is None else _was(there)
+    if there is None:
+        expected = _probed(workspace, asked)
+        keep_probe(workspace, asked, expected)
+    else:
+        expected = _was(there)
     limits = standings(workspace, "train", workspace.settings.budget, run=asked.run) if there is None else ()
     return Estimate(asked.run, expected, limits)
 

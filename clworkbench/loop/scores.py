@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from clworkbench.audit.withdrawn import in_words, withdrawal
 from clworkbench.display.html import html_table
 from clworkbench.display.progress import Advance, silent
 from clworkbench.display.text import short
@@ -87,6 +88,7 @@ def import_scores(
     Raises:
         SourceError: the file is not there, or of none of these kinds.
         EvidenceError: model or suite are said nowhere, nothing in it is a score, or a score stands there twice.
+            The very file was withdrawn.
         ArtefactError: the model is said to be a run or a release that is not there.
     """
     path = Path(path)
@@ -98,6 +100,11 @@ def import_scores(
     asked: dict[str, object] = {"imported": {"sha256": sha256_file(path)}}
     key = stable_id("eval", name, SUITE + on, asked)
     artefact = f"eval:{on}-{key[:10]}"
+    if taken_back := withdrawal(workspace, artefact):
+        raise EvidenceError(
+            f"scores {path}: this very file was {in_words(taken_back)}.\n"
+            "Import a mended file; or, if it was withdrawn by mistake, this one under another name: --model NAME."
+        )
     rows = found.rows.with_columns(model=pl.lit(name), suite=pl.lit(on))
     with workspace.lease(artefact, "scores import", wait_s=600):
         known = workspace.catalog.is_committed(key)
@@ -140,9 +147,10 @@ def _suite(workspace: Workspace, name: str | None, path: Path) -> str:
 
 
 def brought_in(workspace: Workspace) -> list[dict[str, object]]:
-    """The evaluations that were imported, the oldest first."""
+    """The evaluations that were imported and not withdrawn since, the oldest first."""
     found = workspace.catalog.artefacts("eval")
-    return [manifest for manifest in found if isinstance(asked := manifest.get("asked"), dict) and "imported" in asked]
+    brought = [held for held in found if isinstance(asked := held.get("asked"), dict) and "imported" in asked]
+    return [held for held in brought if withdrawal(workspace, str(held["id"])) is None]
 
 
 def imported(workspace: Workspace, model: str) -> dict[str, dict[str, object]]:
@@ -222,8 +230,8 @@ def measurable(workspace: Workspace, suite: str | None = None) -> Measurable:
     if not wanted or (suite is None and workspace.catalog.artefacts("suite")):
         frozen = suites(workspace, suite)
         return Measurable(frozen, pl.concat([workspace.rows(name) for name in frozen]), None)
-    on = pl.col("suite").is_in([each.removeprefix(SUITE) for each in wanted])
-    scores = workspace.scan("scores").filter(on).collect()
+    batches = [held["batch_id"] for held in brought_in(workspace) if SUITE + str(held["suite"]) in wanted]
+    scores = workspace.scan("scores").filter(pl.col("batch_id").is_in(batches)).collect()
     examples = scores.group_by("suite", "example_id").agg(
         pl.col("slices").explode(keep_nulls=False, empty_as_null=False).unique()
     )

@@ -25,6 +25,20 @@ class Unsettled(NamedTuple):
     waiting: int
     settled: int
 
+    def way_out(self, *, rules: bool) -> str:
+        """What would settle them, in words; `rules` says whether there are any outcome rules."""
+        if self.until is not None:
+            return (
+                f"{self.due:,} signals settle once their source has been read up to {self.until:%Y-%m-%dT%H:%MZ}: "
+                "`clw ingest` what came since, or tell with `--read-until` that nothing did"
+            )
+        if not rules:
+            return "rules in [outcomes] of clw.toml that say which feedback tells a good answer, and which a bad one"
+        return (
+            "feedback on these signals: `clw ingest` it, or ask people (`clw select`, `clw label`). A rule of "
+            "[outcomes] with `within` takes silence for an outcome"
+        )
+
 
 def unsettled(found: pl.DataFrame, rules: Sequence[OutcomeRule]) -> Unsettled:
     """Counts signals that are not settled.

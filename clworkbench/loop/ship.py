@@ -3,21 +3,27 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import polars as pl
 
+from clworkbench.audit.withdrawn import withdrawal
 from clworkbench.display.progress import Advance, silent
 from clworkbench.display.text import short
 from clworkbench.errors import ArtefactError, EvidenceError
+from clworkbench.loop.base_gates import JudgedByBase, base_findings
+from clworkbench.loop.calibration import standings
 from clworkbench.loop.convert import training_sets_of
+from clworkbench.loop.draw import drawn_suites
 from clworkbench.loop.model import Evaluation, champion, resolve
 from clworkbench.loop.rules import check, gates, gates_sha256, hashed_with, suites
 from clworkbench.loop.scores import known_as, measurable, measured_on, scored
 from clworkbench.releases.card import model_card
 from clworkbench.releases.drill import DrillReport
 from clworkbench.releases.drill import drill as plant_and_judge
-from clworkbench.releases.gates import judge, plan
-from clworkbench.releases.report import FINDINGS, GATES, GateReport
+from clworkbench.releases.gates import Gate, judge, plan
+from clworkbench.releases.judges import judge_findings, unheard
+from clworkbench.releases.report import FINDINGS, GATES, PRODUCTION, GateReport
 from clworkbench.schemas import SUITE
 from clworkbench.settings import settings_dict
 from clworkbench.training_sets.descent import asking, kind_of
@@ -79,8 +85,11 @@ def drill(
     frozen = measured_on(workspace, [name], suite)
     if any(workspace.catalog.artefact(each) for each in frozen):
         check(workspace)
-    scores = pl.concat([scored(workspace, name, each, advance).scores for each in frozen])
-    return plant_and_judge(scores, gates(workspace, frozen, [scores]), target=workspace.settings.gates.target)
+    evals = [scored(workspace, name, each, advance) for each in frozen]
+    scores = pl.concat([each.scores for each in evals])
+    rules = gates(workspace, frozen, [scores])
+    heard = unheard(scores, standings(workspace, rules, [each.manifest for each in evals]))
+    return plant_and_judge(heard, rules, target=workspace.settings.gates.target)
 
 
 def gate(
@@ -89,6 +98,7 @@ def gate(
     *,
     against: str | None = None,
     suite: str | None = None,
+    gates_from: Path | None = None,
     advance: Advance = silent,
 ) -> Gated:
     """Holds a challenger against the champion on the suites, and keeps the report.
@@ -99,8 +109,10 @@ def gate(
         against: the champion; the model that production serves when None. Either may be a name under which scores
             were imported.
         suite: one suite only; those of `[evals]` when None, or all on which both have imported scores.
+        gates_from: another `clw.toml` whose gates judge, as the base branch's do in CI (`loop.base_gates`).
         advance: progress, in examples.
     """
+    workspace = workspace if gates_from is None else JudgedByBase(workspace.folder, gates_from)
     names = [known_as(workspace, name) for name in (challenger, against or champion(workspace))]
     if names[0] == names[1]:
         raise EvidenceError(f"{names[0]}: cannot be held against itself. Name another challenger, or --against.")
@@ -118,18 +130,27 @@ def gate(
     target = workspace.settings.gates.target
     brought = [found for side in evals for each in side for found in _imported(workspace, each.manifest)]
     findings = [*_edited(evals[0], sha256), *_champion_learned(workspace, names[1], frozen), *brought]
-    report = judge(champion_scores, challenger_scores, rules, target=target).with_findings(findings)
-    ids = [str(e.manifest["id"]) for side in evals for e in side]
-    artefact = f"gate:{stable_id('gate', names, ids, sha256)[:12]}"
-    about = {
+    findings += base_findings(workspace)
+    manifests = [each.manifest for side in evals for each in side]
+    judges = standings(workspace, rules, manifests)
+    findings += judge_findings(judges)
+    heard = [unheard(scores, judges) for scores in (champion_scores, challenger_scores)]
+    drawn = drawn_suites(workspace, frozen)
+    report = judge(heard[0], heard[1], rules, target=target, drawn=drawn).with_findings(findings)
+    ids = [str(manifest["id"]) for manifest in manifests]
+    stand = [asdict(each) for each in judges]
+    artefact = f"gate:{stable_id('gate', names, ids, sha256, *([stand] if stand else []))[:12]}"
+    about: dict[str, object] = {
         "suites": frozen,
         "target": target,
         "gates_sha256": sha256,
         "rules": [asdict(rule) for rule in rules],
         **report.as_dict(),
+        **({"judges": stand} if stand else {}),
     }
     config = settings_dict(workspace.settings.gates)
-    manifest = workspace.publish(artefact, parents=ids, config=config, about=about)
+    agreements = [each.agreement for each in judges if each.agreement]
+    manifest = workspace.publish(artefact, parents=[*ids, *agreements], config=config, about=about)
     return Gated(manifest, report)
 
 
@@ -198,7 +219,18 @@ def last_gate(workspace: Workspace, run: str) -> dict[str, object] | None:
         "gates_sha256": gates_sha256(workspace, frozen),
     }
     held = [m for m in workspace.catalog.artefacts("gate") if all(m.get(key) == value for key, value in wanted.items())]
-    return held[-1] if held else None
+    stands = [m for m in held if not any(withdrawal(workspace, e) for e in workspace.catalog.parents(str(m["id"])))]
+    return stands[-1] if stands and _judges_stand(workspace, stands[-1]) else None
+
+
+def _judges_stand(workspace: Workspace, held: Mapping[str, object]) -> bool:
+    """Whether the judges that a gate heard stand as they did: labels may have been withdrawn since."""
+    if "judges" not in held:
+        return True
+    rules = [Gate(**rule) for rule in held["rules"]]  # type: ignore[attr-defined]
+    evals = [workspace.catalog.artefact(each) or {} for each in workspace.catalog.parents(str(held["id"]))]
+    now = standings(workspace, rules, [each for each in evals if each.get("kind") == "eval"])
+    return [asdict(each) for each in now] == held["judges"]
 
 
 def was_rolled_back(workspace: Workspace, run: str) -> bool:
@@ -272,6 +304,7 @@ def kept_report(held: dict[str, object]) -> GateReport:
         findings=pl.DataFrame(held["findings"], schema=FINDINGS),  # type: ignore[arg-type]
         champion=str(held["champion"]),
         challenger=str(held["challenger"]),
+        production=pl.DataFrame(held.get("production", []), schema=PRODUCTION),  # type: ignore[arg-type]
     )
 
 

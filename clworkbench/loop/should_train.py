@@ -11,6 +11,7 @@ from clworkbench.audit.budget import allow, budget
 from clworkbench.errors import BudgetError, ClwError, EvidenceError
 from clworkbench.loop import weighed
 from clworkbench.loop.advice import DECIDES, NEITHER, STOPS, Advice, Evidence
+from clworkbench.loop.begun import Begun, begun
 from clworkbench.loop.convert import drafted
 from clworkbench.loop.drift import drift
 from clworkbench.loop.model import champion, resolve
@@ -31,12 +32,14 @@ class Learnable(NamedTuple):
         kept: all rows that the policy leaves of the signals, those that are not replayed among them.
         why: in words, why there are none; empty where there are some.
         tried: a run that has learned just these rows; None where none has.
+        begun: a run of just these rows that stopped on its way; None where there is none.
     """
 
     new: int = 0
     kept: int = 0
     why: str = ""
     tried: str | None = None
+    begun: Begun | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def should_train(workspace: Workspace, *, as_of: datetime | None = None, event_t
         learnable = Learnable(why=str(error).partition("\n")[0].rstrip("."))
     else:
         version = f"training_set:{draft.name}@{sha256_rows(draft.built.frame)[:VERSION_DIGITS]}"
-        learnable = learnable_of(draft.built)._replace(tried=learned_already(workspace, version, serving.run))
+        tried, stopped = learned_already(workspace, version, serving.run), begun(workspace, version, serving.run)
+        learnable = learnable_of(draft.built)._replace(tried=tried, begun=stopped)
     found = workspace.signals(as_of=as_of, event_time=event_time)
     return Asked(workspace, serving, found, learnable, as_of, event_time=event_time).advice()
 
@@ -139,10 +143,14 @@ class Asked:
     def _first(self) -> Iterator[Evidence]:
         """What is known at once: who serves, what is new, what is on the way, and what a run may cost."""
         settings = self._workspace.settings
+        if self._learnable.begun is not None:
+            yield weighed.of_begun(self._learnable.begun)
+            yield self._budget()
+            return
         if self._serving.run is None:
             yield weighed.of_first(self._serving.name, len(self._workspace.catalog.artefacts("run")))
         pending = unsettled(self._found, settings.outcomes)
-        new, kept, why, tried = self._learnable
+        new, kept, why, tried, _ = self._learnable
         brings = weighed.on_the_way(pending, kept)
         least, name = settings.training.min_new_rows, self._serving.name
         if tried is not None:
@@ -158,8 +166,10 @@ class Asked:
             allow(self._workspace, "eval")
         except BudgetError as error:
             return weighed.no_budget(str(error).replace("\n", " "))
-        price = self._workspace.settings.budget.usd_per_hour
-        return weighed.of_budget(budget(self._workspace), expected_hours(self._workspace), price)
+        price, hours = self._workspace.settings.budget.usd_per_hour, expected_hours(self._workspace)
+        if self._learnable.begun and "train" in hours:
+            hours["train"] *= self._learnable.begun.left
+        return weighed.of_budget(budget(self._workspace), hours, price)
 
     def _costly(self) -> Iterator[Evidence]:
         """What takes a look at past runs, outcomes and texts, the cheap first."""

@@ -16,8 +16,9 @@ from clworkbench.display.html import html_table
 from clworkbench.display.live_losses import LiveLosses, in_cell
 from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import ArtefactError, BudgetError
-from clworkbench.loop.past_pace import refuse_too_dear
+from clworkbench.loop.past_pace import keep_probe, refuse_too_dear
 from clworkbench.loop.run_asked import AskedRun, Replayed, asked_run
+from clworkbench.loop.scoring import scoring
 from clworkbench.models.names import ModelSpec
 from clworkbench.workspace import Workspace
 
@@ -197,7 +198,9 @@ def _run(
     try:
         result = trained(workspace, asked, out, on_step, budget.checkpoint)
     except BudgetError:
-        # What was refused leaves no trace; checkpoints stay.
+        if budget.forecast is not None:
+            keep_probe(workspace, asked, budget.forecast)
+        # What was refused leaves no files; checkpoints stay.
         with suppress(OSError):
             out.rmdir()
         raise
@@ -239,15 +242,16 @@ def trained(
     module = import_module(f"clworkbench.runs.{asked.method}")
     learn: Callable[..., RunResult] = getattr(module, f"train_{asked.method}")
     out.mkdir(parents=True, exist_ok=True)
-    return learn(
-        workspace.rows(asked.training_set).filter(pl.col("split") == "train"),
-        asked.base,
-        out,
-        asked.settings,
-        parent_adapter=asked.start.weights,
-        on_step=on_step,
-        on_checkpoint=on_checkpoint,
-    )
+    with scoring(workspace):
+        return learn(
+            workspace.rows(asked.training_set).filter(pl.col("split") == "train"),
+            asked.base,
+            out,
+            asked.settings,
+            parent_adapter=asked.start.weights,
+            on_step=on_step,
+            on_checkpoint=on_checkpoint,
+        )
 
 
 def _beside(workspace: Workspace, asked: AskedRun) -> dict[str, object]:

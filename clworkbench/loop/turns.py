@@ -48,9 +48,18 @@ class Turns:
         Raises:
             EvidenceError: none has come to a gate.
         """
+        return next((turn for turn in reversed(self.all) if turn.release), self.last)
+
+    @property
+    def last(self) -> Turn:
+        """The latest turn.
+
+        Raises:
+            EvidenceError: none has come to a gate.
+        """
         if not self.all:
             raise EvidenceError("no turn of the loop has come to a gate yet. See what is next: `clw status`.")
-        return next((turn for turn in reversed(self.all) if turn.release), self.all[-1])
+        return self.all[-1]
 
     @property
     def frame(self) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import polars as pl
 from clworkbench.audit.budget import Budget
 from clworkbench.audit.limits import UNITS
 from clworkbench.loop.advice import AGAINST, DECIDES, LEANS_AGAINST, LEANS_FOR, NEITHER, SHOWN, STOPS, Evidence
+from clworkbench.loop.begun import Begun
 from clworkbench.loop.past_runs import PastRuns
 from clworkbench.loop.settling import Unsettled
 from clworkbench.slices.drift_report import DriftReport
@@ -60,6 +61,12 @@ def of_tried(run: str, new: int) -> Evidence:
     return Evidence("new_rows", says, STOPS, float(new), change=change)
 
 
+def of_begun(run: Begun) -> Evidence:
+    """A run of just these rows stopped on its way; what its first steps cost is spent."""
+    says = f"{run.run} stopped at step {run.step:,} of {run.steps:,}, on these rows with these settings: it goes on"
+    return Evidence("begun", says, SHOWN, float(run.step))
+
+
 def on_the_way(pending: Unsettled, kept: int) -> str | None:
     """What the signals that settle by themselves are expected to bring, in words; None without any.
 
@@ -77,13 +84,14 @@ def on_the_way(pending: Unsettled, kept: int) -> str | None:
 
 def of_pending(pending: Unsettled, brings: str | None, *, rules: bool) -> Iterator[Evidence]:
     """Signals that are not settled: waiting for them is cheap."""
+    way_out = pending.way_out(rules=rules) if not pending.settled else None
     if brings is not None:
-        yield Evidence("pending", brings, LEANS_AGAINST, float(pending.due))
+        yield Evidence("pending", brings, LEANS_AGAINST, float(pending.due), change=way_out)
     if pending.waiting:
         until = "settle only when feedback on them comes"
         until = until if rules else "have no outcome, as [outcomes] in clw.toml has no rule"
         says = f"{pending.waiting:,}{' more' if brings else ''} signals {until}"
-        yield Evidence("unsettled", says, NEITHER, float(pending.waiting))
+        yield Evidence("unsettled", says, NEITHER, float(pending.waiting), change=None if brings else way_out)
 
 
 def of_budget(account: Budget, hours: Mapping[str, float], usd_per_hour: float) -> Evidence:

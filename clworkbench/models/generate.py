@@ -1,5 +1,7 @@
-"""Greedy generation in batches: sorted by length, finished rows leave the batch, every token's probability kept."""
+"""Generation in batches: sorted by length, finished rows leave the batch, every token's probability kept."""
 
+import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,13 +24,15 @@ GENERATIONS = pl.Schema(
         "termination": pl.String,
         "confidence": pl.Float64,
         "error": pl.String,
+        "latency_ms": pl.Float64,
     }
 )
 """One row for each input, in the order of the inputs.
 
 `termination` is `stop` (the model ended its answer), `length` (cut at the limit) or `error` (nothing was generated;
 `output` is null and `error` says why). `n_output_tokens` counts the stop token. `confidence` is the mean probability
-of the generated tokens, the stop token among them, under greedy decoding: above 0, at most 1.
+of the generated tokens, the stop token among them: above 0, at most 1. `latency_ms` is null where several inputs were
+answered at a time.
 """
 
 MAX_BATCH_TOKENS = 16_384
@@ -41,35 +45,73 @@ def generate(
     *,
     max_new_tokens: int = 32,
     batch_size: int = 32,
+    temperature: float = 0.0,
+    seeds: Sequence[int] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
-    """The model's greedy answer to each input.
+    """The model's answer to each input.
 
     Args:
         loaded: the model.
         inputs: for each answer wanted, the messages before it.
         max_new_tokens: where an answer is cut, its stop token counted.
         batch_size: rows at a time.
+        temperature: of the sampling; 0 takes the likeliest token.
+        seeds: of the sampling, for each input; with the same seed an answer is the same whatever it is batched with.
         on_progress: called with (answers done, answers wanted) after each batch.
 
     Returns:
         `GENERATIONS`, in the order of `inputs`.
     """
-    answers = [_Answer(*_prompt(loaded, messages, max_new_tokens)) for messages in inputs]
-    waiting = sorted((a for a in answers if a.error is None), key=lambda a: len(a.prompt), reverse=True)
-    done = len(answers) - len(waiting)
-    for batch in _batches(waiting, batch_size):
-        _answer(loaded, batch, max_new_tokens)
-        done += len(batch)
+    places: list[int] = []
+    found = [pl.DataFrame(schema=GENERATIONS)]
+    for some, rows in generate_each(
+        loaded, inputs, max_new_tokens=max_new_tokens, batch_size=batch_size, temperature=temperature, seeds=seeds
+    ):
+        places += some
+        found.append(rows)
         if on_progress is not None:
-            on_progress(done, len(answers))
-    return _frame(loaded, answers)
+            on_progress(len(places), len(inputs))
+    return pl.concat(found).with_columns(place=pl.Series(places, dtype=pl.Int64)).sort("place").drop("place")
+
+
+def generate_each(
+    loaded: Loaded,
+    inputs: Sequence[Sequence[Message]],
+    *,
+    max_new_tokens: int = 32,
+    batch_size: int = 32,
+    temperature: float = 0.0,
+    seeds: Sequence[int] | None = None,
+) -> Iterator[tuple[list[int], pl.DataFrame]]:
+    """As `generate`, batch by batch: places among the inputs, and `GENERATIONS` in the order of these places.
+
+    Inputs that cannot be answered come with the first batch, the longest prompts first: what takes most memory shows
+    at once, and the time that is left is rather over- than underestimated.
+    """
+    answers = [
+        _Answer(place, *_prompt(loaded, messages, max_new_tokens), random.Random(0 if seeds is None else seeds[place]))
+        for place, messages in enumerate(inputs)
+    ]
+    refused = [answer for answer in answers if answer.error is not None]
+    waiting = sorted((a for a in answers if a.error is None), key=lambda a: len(a.prompt), reverse=True)
+    for batch in _batches(waiting, batch_size):
+        began = time.perf_counter()
+        _answer(loaded, batch, max_new_tokens, temperature)
+        latency_ms = (time.perf_counter() - began) * 1000 if batch_size == 1 else None
+        done = [*refused, *batch]
+        refused = []
+        yield [answer.place for answer in done], _frame(loaded, done, latency_ms)
+    if refused:
+        yield [answer.place for answer in refused], _frame(loaded, refused, None)
 
 
 @dataclass
 class _Answer:
+    place: int
     prompt: list[int]
     error: str | None
+    draws: random.Random
     tokens: list[int] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
     stopped: bool = False
@@ -94,7 +136,7 @@ def _batches(longest_first: Sequence[_Answer], batch_size: int) -> Iterator[Sequ
         start += rows
 
 
-def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int) -> None:
+def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int, temperature: float) -> None:
     """Fill in the batch's tokens and probabilities, one token for all unfinished rows at a time."""
     torch = import_torch()
     from transformers import DynamicCache
@@ -115,8 +157,7 @@ def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int) -> No
                 use_cache=True,
                 logits_to_keep=torch.tensor([tokens.shape[1] - 1], device=tokens.device),
             ).logits[:, -1]
-            best, chosen = logits.float().max(-1)
-            probabilities = (best - logits.float().logsumexp(-1)).exp().clamp(max=1.0)
+            chosen, probabilities = _chosen(logits.float(), active, temperature)
             for answer, token, probability in zip(active, chosen.tolist(), probabilities.tolist(), strict=True):
                 answer.tokens.append(token)
                 answer.probabilities.append(probability)
@@ -130,6 +171,21 @@ def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int) -> No
                 chosen, mask, active = chosen[rows], mask[rows], [active[place] for place in going]
             tokens = chosen[:, None]
             mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
+
+
+def _chosen(
+    logits: "torch.Tensor", active: Sequence[_Answer], temperature: float
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Each row's next token and its probability; one number is drawn for a token, from the row's own source."""
+    if temperature == 0:
+        best, chosen = logits.max(-1)
+        return chosen, (best - logits.logsumexp(-1)).exp().clamp(max=1.0)
+    torch = import_torch()
+    probabilities = (logits / temperature).double().softmax(-1)
+    sums = probabilities.cumsum(-1)
+    drawn = torch.tensor([[answer.draws.random()] for answer in active], dtype=sums.dtype, device=sums.device)
+    chosen = torch.searchsorted(sums, drawn * sums[:, -1:], right=True).clamp(max=sums.shape[-1] - 1)
+    return chosen[:, 0], probabilities.gather(-1, chosen)[:, 0]
 
 
 def _stop_tokens(loaded: Loaded) -> frozenset[int]:
@@ -148,7 +204,7 @@ def _left_padded(loaded: Loaded, prompts: Sequence[list[int]]) -> "tuple[torch.T
     return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
 
 
-def _frame(loaded: Loaded, answers: Sequence[_Answer]) -> pl.DataFrame:
+def _frame(loaded: Loaded, answers: Sequence[_Answer], latency_ms: float | None) -> pl.DataFrame:
     rows = [
         (
             None if a.error else loaded.tokenizer.decode(a.tokens, skip_special_tokens=True),
@@ -157,6 +213,7 @@ def _frame(loaded: Loaded, answers: Sequence[_Answer]) -> pl.DataFrame:
             "error" if a.error else "stop" if a.stopped else "length",
             sum(a.probabilities) / len(a.probabilities) if a.probabilities else None,
             a.error,
+            None if a.error else latency_ms,
         )
         for a in answers
     ]

@@ -1,5 +1,6 @@
 """Loading: a base and its adapter in memory, from safetensors only and never with remote code."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,23 +68,38 @@ class Rewarding:
 def load_reward(
     spec: ModelSpec, *, dtype: DType = "bfloat16", threads: int | None = None, cache: Path | None = None
 ) -> Rewarding:
-    """The reward model of `spec` (a run of the method `reward`) on the GPU, or on the CPU with `threads` threads.
+    """The reward model of `spec` on the GPU, or on the CPU with `threads` threads.
+
+    That is a run of the method `reward`, or a whole model with a head that gives one score.
 
     Raises:
         ModelError: weights are missing or unreadable, the adapter's hash is not the one in `spec`, or it has no head
             that gives a score.
     """
-    if spec.adapter is None:
-        raise ModelError(f"model {spec.name}: no reward model. Train one with clw train --method reward.")
-    torch = import_torch(threads)
-    adapter = checked_adapter(spec.adapter, spec.adapter_sha256)
-    if "SEQ_CLS" not in (adapter / "adapter_config.json").read_text():
+    adapter = None if spec.adapter is None else checked_adapter(spec.adapter, spec.adapter_sha256)
+    if adapter is not None and "SEQ_CLS" not in (adapter / "adapter_config.json").read_text():
         raise ModelError(f"model {spec.name}: its adapter answers, and gives no score. Name a run of --method reward.")
     base = checked_model(weights(spec.base, cache), spec.base_sha256)
+    if adapter is None and not _gives_a_score(base):
+        raise ModelError(f"model {spec.name}: no reward model. Train one with clw train --method reward.")
+    torch = import_torch(threads)
     model, tokenizer = load_base(base, dtype, reward_seed=0)
-    model = attach_adapter(model, adapter, trainable=False)
+    if adapter is not None:
+        model = attach_adapter(model, adapter, trainable=False)
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return Rewarding(spec, model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer)
+
+
+def _gives_a_score(folder: Path) -> bool:
+    """Whether a model's own head gives one number for a whole text."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return False
+    named = config.get("architectures") or []
+    labels = config.get("id2label")
+    # Without labels a configuration means two.
+    return any(str(each).endswith("ForSequenceClassification") for each in named) and len(labels or "no") == 1
 
 
 def rewards(
@@ -158,11 +174,29 @@ def load_base(
             "Take an instruct model, or save a chat_template.jinja beside the tokenizer."
         )
     if reward_seed is not None:
-        _keep_exact(model.score)
+        _keep_exact(model.score if hasattr(model, "score") else model.classifier)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if unknown := beyond(tokenizer, model.get_input_embeddings().weight.shape[0]):
+        raise ModelError(f"model in {folder}: {unknown}.")
     return model, tokenizer
+
+
+def beyond(tokenizer: "PreTrainedTokenizerBase", n_known: int) -> str | None:
+    """In words, which token that ends or fills rows the weights do not know; None where they know both.
+
+    Args:
+        tokenizer: of the base.
+        n_known: tokens that its weights know (rows of the embedding).
+    """
+    for token, number in ((tokenizer.eos_token, tokenizer.eos_token_id), (tokenizer.pad_token, tokenizer.pad_token_id)):
+        if number is not None and number >= n_known:
+            return (
+                f"its tokenizer's {token!r} is token {number:,}, and its weights know {n_known:,}. "
+                "Resize its embeddings, or put the tokenizer beside it that it was made with"
+            )
+    return None
 
 
 def _keep_exact(head: "Module") -> None:

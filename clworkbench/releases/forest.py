@@ -1,11 +1,11 @@
-"""The forest plot of a gate report."""
+"""The forest plot of gates, or of slices: differences with their intervals."""
 
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from clworkbench.display.figures import plain, styled
-from clworkbench.releases.report import COLOURS, GateReport, in_words, interval
+from clworkbench.releases.report import COLOURS, in_words, interval
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -17,11 +17,16 @@ BETWEEN = 90
 """Pixels between two panels: room for the axis above."""
 
 
-def forest(report: GateReport) -> "Figure":
-    """Each gate's difference with its 90 % interval, the end of its margin (a tick), and a line at 0."""
+def forest(gates: pl.DataFrame, *, title: str) -> "Figure":
+    """Each gate's difference with its 90 % interval, the end of its margin (a tick), and a line at 0.
+
+    Args:
+        gates: rows as in `report.GATES`; those without a difference are left out.
+        title: what is drawn.
+    """
     from plotly.subplots import make_subplots
 
-    drawn = report.gates.filter(pl.col("difference").is_not_null()).with_columns(
+    drawn = gates.filter(pl.col("difference").is_not_null()).with_columns(
         unit=pl.col("metric").replace_strict(UNITS, default="score or rate", return_dtype=pl.String)
     )
     panels = drawn.partition_by("unit", maintain_order=True)
@@ -32,7 +37,6 @@ def forest(report: GateReport) -> "Figure":
     )
     for at, panel in enumerate(panels, start=1):
         _draw(figure, panel, at)
-    title = f"{report.decision}: {report.challenger} against {report.champion}"
     styled(figure, title=title, height=height).update_layout(showlegend=False)
     return figure
 

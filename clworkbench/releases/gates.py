@@ -7,6 +7,7 @@ import polars as pl
 
 from clworkbench.releases.findings import Finding, findings
 from clworkbench.releases.pairs import LOWER_IS_BETTER, compare, in_slice, pair
+from clworkbench.releases.production import contradictions, production
 from clworkbench.releases.protocol import Gate, canonical, check, defaults
 from clworkbench.releases.report import FINDINGS, GATES, Decision, GateReport, Verdict
 from clworkbench.releases.verdicts import Measured, judged, measure, row
@@ -22,8 +23,12 @@ def judge(
     *,
     target: str | None = None,
     seed: int = 0,
+    drawn: pl.DataFrame | None = None,
 ) -> GateReport:
     """Compares two models' scores by the gates' protocol.
+
+    No test weighs examples. Those of one conversation that were drawn from production together count as one, so that
+    the tests stay valid; beside the verdicts stand the differences over that traffic, weighed by how it was drawn.
 
     Args:
         champion: scores of the model in place (`schemas.SCORES`), over any suites, scorers and repetitions.
@@ -31,6 +36,7 @@ def judge(
         gates: what is asked; each at a one-sided 5 %.
         target: the slice that the challenger is meant to mend; `rest` is all outside it.
         seed: of the sign flips by which scores other than 0 and 1 are tested.
+        drawn: `production.DRAWN`: of examples that were drawn from production, how.
 
     Returns:
         `block` when a gate is shown worse than its margin (Holm over all gates), else `promote` when every required
@@ -41,19 +47,20 @@ def judge(
         EvidenceError: a frame has no scores' columns, several models, or an example scored twice.
     """
     check(gates)
-    comparison = compare(champion, challenger)
+    comparison = compare(champion, challenger, drawn)
     pairs = {metric: pair(comparison, metric) for metric in sorted({gate.metric for gate in gates})}
     measured = [measure(gate, pairs[gate.metric], comparison, target, seed) for gate in gates]
     verdicts = judged(measured)
-    found = findings(comparison, pairs) + _about_gates(measured)
+    rows = [row(each, verdict) for each, verdict in zip(measured, verdicts, strict=True)]
+    judged_gates, over_traffic = pl.DataFrame(rows, schema=GATES), production(gates, pairs, target)
+    found = findings(comparison, pairs) + _about_gates(measured) + contradictions(judged_gates, over_traffic)
     return GateReport(
         decision=decide(gates, verdicts),
-        gates=pl.DataFrame(
-            [row(each, verdict) for each, verdict in zip(measured, verdicts, strict=True)], schema=GATES
-        ),
+        gates=judged_gates,
         findings=pl.DataFrame(found, schema=FINDINGS, orient="row"),
         champion=_model(comparison.champion),
         challenger=_model(comparison.challenger),
+        production=over_traffic,
     )
 
 

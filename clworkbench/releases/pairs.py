@@ -39,8 +39,9 @@ class Pairs(NamedTuple):
     """One metric's scores side by side, and what had to be left out.
 
     Attributes:
-        frame: one row for each example graded on both sides: `example` (its number), `slices`, `champion`,
-            `challenger` (means over the repetitions that both sides have).
+        frame: one row for each example graded on both sides: `example` (its number), `suite`, `slices`, `unit` and
+            `inclusion` as `Comparison` has them, `champion`, `challenger` (means over the repetitions that both sides
+            have).
         recorded: by side, how many answers carry the metric at all.
         ungraded: by side, how many answers should carry it and do not (null, NaN or infinite).
     """
@@ -55,7 +56,8 @@ class Comparison:
     """Scores of champion and challenger, checked, with `example`, a number for each (suite, example_id).
 
     Attributes:
-        examples: one row for each example: `suite`, `example_id`, `example`, `slices` as either side names them.
+        examples: one row for each example: `suite`, `example_id`, `example`, `slices` as either side names them; of
+            those drawn from production `unit` (the conversation) and `inclusion` (its chance), else null.
     """
 
     champion: pl.DataFrame
@@ -71,8 +73,13 @@ class Comparison:
         return self.examples["slices"].explode(empty_as_null=True).drop_nulls().unique().sort().to_list()
 
 
-def compare(champion: pl.DataFrame, challenger: pl.DataFrame) -> Comparison:
+def compare(champion: pl.DataFrame, challenger: pl.DataFrame, drawn: pl.DataFrame | None = None) -> Comparison:
     """Checks both frames of scores (`schemas.SCORES`; any order) and gathers the examples' slices.
+
+    Args:
+        champion: scores of the model in place.
+        challenger: scores of the other.
+        drawn: `releases.production.DRAWN`: of examples that were drawn from production, how.
 
     Raises:
         EvidenceError: a column is missing, a frame holds several models, or an example was scored twice.
@@ -86,6 +93,11 @@ def compare(champion: pl.DataFrame, challenger: pl.DataFrame) -> Comparison:
         .sort(EXAMPLE)
         .with_row_index("example")
     )
+    if drawn is None:
+        unknown = {"unit": pl.lit(None, pl.String), "inclusion": pl.lit(None, pl.Float64)}
+        examples = examples.with_columns(**unknown)
+    else:
+        examples = examples.join(drawn, on=EXAMPLE, how="left", maintain_order="left")
     numbers = examples.select(*EXAMPLE, "example")
     before, after = (side.join(numbers, on=EXAMPLE, how="left") for side in sides)
     return Comparison(before, after, examples)
@@ -143,7 +155,7 @@ def pair(comparison: Comparison, metric: str) -> Pairs:
         both.drop_nulls(["value", "value_challenger"])
         .group_by("example")
         .agg(champion=pl.col("value").mean(), challenger=pl.col("value_challenger").mean())
-        .join(comparison.examples.select("example", "slices"), on="example", how="left")
+        .join(comparison.examples.select("example", "suite", "slices", "unit", "inclusion"), on="example", how="left")
         .sort("example")
     )
     return Pairs(
@@ -151,6 +163,14 @@ def pair(comparison: Comparison, metric: str) -> Pairs:
         recorded={side: len(found) - found["value"].null_count() for side, found in known.items()},
         ungraded={side: found["value"].null_count() for side, found in known.items()},
     )
+
+
+def by_unit(frame: pl.DataFrame) -> pl.DataFrame:
+    """One row for each conversation, its examples averaged: what was drawn together are no independent witnesses."""
+    if not frame["unit"].count():
+        return frame
+    own = pl.coalesce("unit", pl.col("example").cast(pl.String))
+    return frame.group_by("suite", own, maintain_order=True).agg(pl.col("champion", "challenger").mean())
 
 
 def values(scores: pl.DataFrame, metric: str) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """The gate report: a decision, the numbers behind it, and what else stood out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Literal
 
@@ -42,6 +42,23 @@ show with probability 0.8; `needed` how many examples more would settle an open 
 none would).
 """
 
+PRODUCTION = pl.Schema(
+    {
+        "name": pl.String,
+        "suite": pl.String,
+        "n": pl.Int64,
+        "n_effective": pl.Float64,
+        "champion": pl.Float64,
+        "challenger": pl.Float64,
+        "difference": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+    }
+)
+"""One row for each gate (`name`) and suite that was drawn from production: means and difference over the traffic that
+it was drawn from, each example weighed by the inverse of its chance; `low` to `high` is the 90 % interval, `n` counts
+examples, and `n_effective` those of equal chances that would tell as much."""
+
 FINDINGS = pl.Schema({"kind": pl.String, "detail": pl.String})
 
 COLOURS: dict[str, str] = {"met": "#1a7f37", "violated": "#b42318", "open": "#9a6700", "unmeasured": "#57606a"}
@@ -56,6 +73,7 @@ class GateReport:
         decision: `block` when a gate is violated, else `promote` when all required are met, else `hold`.
         gates: one row for each gate (`GATES`).
         findings: `kind` and `detail`.
+        production: `PRODUCTION`, beside the gates, whose verdicts rest on unweighted tests alone.
     """
 
     decision: Decision
@@ -63,6 +81,7 @@ class GateReport:
     findings: pl.DataFrame
     champion: str
     challenger: str
+    production: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PRODUCTION))
 
     def reason(self) -> str:
         """Why the decision is what it is, in one sentence."""
@@ -83,13 +102,14 @@ class GateReport:
         return replace(self, findings=pl.concat([self.findings, more]))
 
     def as_dict(self) -> dict[str, object]:
-        """Ready for JSON: `decision`, `gates`, `findings`, `champion`, `challenger`."""
+        """Ready for JSON: `decision`, `gates`, `findings`, `champion`, `challenger`; `production`, if there is any."""
         return {
             "decision": self.decision,
             "gates": self.gates.to_dicts(),
             "findings": self.findings.to_dicts(),
             "champion": self.champion,
             "challenger": self.challenger,
+            **({"weighted": False, "production": self.production.to_dicts()} if self.production.height else {}),
         }
 
     def __repr__(self) -> str:
@@ -102,27 +122,49 @@ class GateReport:
             f"<li><b>{escape(kind)}</b>: {escape(detail)}</li>" for kind, detail in self.findings.iter_rows()
         )
         return (
-            f"<div><p style='{_APART}'>{_chip(self.decision, DECISION_COLOURS[self.decision])} "
+            f"<div><p style='{APART}'>{chip(self.decision, DECISION_COLOURS[self.decision])} "
             f"<b>{escape(self.challenger)}</b> against <b>{escape(self.champion)}</b>: {escape(self.reason())}.</p>"
             f"<div style='overflow-x:auto'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-            f"<p style='{_APART}'><small>{_LEGEND}</small></p>"
+            f"<p style='{APART}'><small>{_LEGEND}</small></p>"
+            + self._over_traffic()
             + (
-                f"<p style='{_APART}'>Findings</p><ul style='{_LIST}'>{remarks}</ul>"
+                f"<p style='{APART}'>Findings</p><ul style='{_LIST}'>{remarks}</ul>"
                 if remarks
                 else "<p>No findings.</p>"
             )
             + "</div>"
         )
 
+    def over_traffic(self) -> list[str]:
+        """What the gates' differences are over production, weighed; a line for each, below one that says so."""
+        if self.production.is_empty():
+            return []
+        told = [
+            f"{row['name']}, {row['suite']}: {interval(row)}, n = {row['n']:,} "
+            f"(as good as {row['n_effective']:,.0f} drawn with equal chances)"
+            for row in self.production.to_dicts()
+        ]
+        return [OVER_TRAFFIC, *told]
+
+    def _over_traffic(self) -> str:
+        if not (told := self.over_traffic()):
+            return ""
+        listed = "".join(f"<li>{escape(line)}</li>" for line in told[1:])
+        return f"<p style='{APART}'>{escape(told[0])}</p><ul style='{_LIST}'>{listed}</ul>"
+
     def plot(self) -> "Figure":
         """Forest plot: each difference with its 90 % interval, its margin, and 0; one panel for each unit."""
         from clworkbench.releases.forest import forest
 
-        return forest(self)
+        return forest(self.gates, title=f"{self.decision}: {self.challenger} against {self.champion}")
 
 
+OVER_TRAFFIC = (
+    "Verdicts are unweighted: they count each conversation that was drawn once. Over the traffic that the suites were "
+    "drawn from, weighed by the inverse of each chance, the differences are (90 %):"
+)
 _LEFT, _RIGHT = "padding:3px 8px;text-align:left", "padding:3px 8px;text-align:right;white-space:nowrap"
-_APART, _LIST = "margin:8px 0", "margin:0;padding-left:1.4em;list-style:disc"
+APART, _LIST = "margin:8px 0", "margin:0;padding-left:1.4em;list-style:disc"
 _HEADINGS = [
     ("gate", _LEFT),
     ("verdict", _LEFT),
@@ -146,7 +188,8 @@ _WORDS = {
 }
 
 
-def _chip(word: str, colour: str) -> str:
+def chip(word: str, colour: str) -> str:
+    """A word on its colour, white on it in every theme."""
     style = f"background:{colour};color:#fff;padding:1px 6px;border-radius:4px;white-space:nowrap"
     return f"<span style='{style}'>{escape(word)}</span>"
 
@@ -211,11 +254,11 @@ def _html_row(row: dict[str, object]) -> str:
         number(row["smallest_detectable"], signed=True),
     ]
     word, _, rest = in_words(row).partition(": ")
-    chip = _chip(word, COLOURS[str(row["verdict"])]) + (f"<br><small>{escape(rest)}</small>" if rest else "")
+    said = chip(word, COLOURS[str(row["verdict"])]) + (f"<br><small>{escape(rest)}</small>" if rest else "")
     name, asks = escape(str(row["name"])), escape(_beside_name(row))
     return (
         f"<tr><td style='{_LEFT}'>{name}<br><small style='opacity:0.7'>{asks}</small></td>"
-        f"<td style='{_LEFT};min-width:8em'>{chip}</td>"
+        f"<td style='{_LEFT};min-width:8em'>{said}</td>"
         + "".join(f"<td style='{_RIGHT}'>{escape(text)}</td>" for text in numbers)
         + "</tr>"
     )

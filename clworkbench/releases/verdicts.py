@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from clworkbench.releases.findings import one_side_has_no_price
-from clworkbench.releases.pairs import LOWER_IS_BETTER, Comparison, Pairs, in_slice
+from clworkbench.releases.pairs import LOWER_IS_BETTER, Comparison, Pairs, by_unit, in_slice
 from clworkbench.releases.protocol import Gate
 from clworkbench.releases.report import Verdict
 from clworkbench.statistics.intervals import Interval
@@ -67,7 +67,7 @@ def _verdict(evidence: Evidence | None, p_violated: float) -> Verdict:
 
 def measure(gate: Gate, pairs: Pairs, comparison: Comparison, target: str | None, seed: int) -> Measured:
     """The evidence on one gate, or the reason why there is none."""
-    frame = pairs.frame.filter(in_slice(gate.slice, target))
+    frame = by_unit(pairs.frame.filter(in_slice(gate.slice, target)))
     means = Means(*frame.select(pl.col("champion", "challenger").mean()).row(0))
     reason = _unmeasured(gate, pairs, frame, comparison, target)
     if reason:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from clworkbench.errors import EvidenceError
-from clworkbench.runs.examples import Examples, checked, kept, split_at_answer
+from clworkbench.runs.examples import Examples, checked, kept, said_by_assistant, split_at_answer
 from clworkbench.runs.resumed import Job, OnCheckpoint, OnStep, to_the_end
 from clworkbench.runs.settings import DpoSettings, RunResult
 from clworkbench.runs.start import start
@@ -60,7 +60,7 @@ def train_dpo(
     def trainer(model: "PreTrainedModel", checkpoints: Path) -> "Trainer":
         from trl import DPOConfig, DPOTrainer
 
-        from clworkbench.runs.trainers import RowWeights, WithWeights, arguments, dataset, lora
+        from clworkbench.runs.trainers import RowWeights, WithMasks, WithWeights, arguments, dataset, lora
 
         class PairTrainer(RowWeights, DPOTrainer):  # type: ignore[misc] # TRL ships no types that mypy reads
             """DPOTrainer on tokenised pairs that weigh more or less."""
@@ -72,6 +72,8 @@ def train_dpo(
             processing_class=begun.tokenizer,
             peft_config=lora(model, settings),
         )
+        if learned.masks:
+            trl.data_collator = WithMasks(trl.data_collator, {"completion_mask": ("chosen", "rejected")})
         if learned.weighted:
             trl.data_collator = WithWeights(trl.data_collator)
         return trl
@@ -80,16 +82,19 @@ def train_dpo(
 
 
 def pairs(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", max_tokens: int) -> Examples:
-    """Rows as `prompt_ids`, `chosen_ids`, `rejected_ids` and `weight`."""
+    """Rows as `prompt_ids`, `chosen_ids`, `rejected_ids` and `weight`; masks where others than the assistant speak."""
     made = []
     told = checked(rows, "dpo", tokenizer).select("prompt", "chosen", "rejected", "tools", "weight")
     for prompt, chosen, rejected, tools, weight in told.iter_rows():
         before, answers = split_at_answer(tokenizer, prompt, [chosen, rejected], tools)
-        made.append((before, *answers, weight))
-    tokens = pl.List(pl.Int64)
-    schema = {"prompt_ids": tokens, "chosen_ids": tokens, "rejected_ids": tokens, "weight": pl.Float64()}
+        both = zip((chosen, rejected), answers, strict=True)
+        said = (said_by_assistant(tokenizer, prompt, messages, tools, answer) for messages, answer in both)
+        made.append((before, *answers, *said, weight))
+    tokens, own = pl.List(pl.Int64), pl.List(pl.Boolean)
+    schema = {"prompt_ids": tokens, "chosen_ids": tokens, "rejected_ids": tokens}
+    schema |= {"chosen_said": own, "rejected_said": own, "weight": pl.Float64()}
     tokenised = pl.DataFrame(made, schema=schema, orient="row")
-    names = ["chosen_ids", "rejected_ids"]
+    names = ["chosen_ids", "rejected_ids", "chosen_said", "rejected_said"]
     fitting = kept(tokenised, names, max_tokens)
     room = (max_tokens - pl.col("prompt_ids").list.len().cast(pl.Int64)).clip(0)
     differ = tokenised.filter(pl.col("chosen_ids").list.head(room) != pl.col("rejected_ids").list.head(room))
@@ -99,4 +104,4 @@ def pairs(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", max_tokens: 
             f"{max_tokens}. Raise max_tokens, or look at the pairs."
         )
     found = kept(differ, names, max_tokens)
-    return replace(found, dropped=rows.height - found.frame.height)
+    return replace(found, dropped=rows.height - found.frame.height).told()

@@ -1,7 +1,7 @@
 """Training rows as tokens: what the model reads, which of it is learned, and what was left out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,6 +13,10 @@ from clworkbench.schemas import TRAINING_ROWS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+SAID = "_said"
+"""How a column is called that says, token by token, whether the assistant says it: `chosen_said` of `chosen_ids`."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,22 @@ class Examples:
         """Whether some rows weigh more than others."""
         return self.frame["weight"].n_unique() > 1
 
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The columns that say which tokens of an answer the assistant says; none where it says all of them."""
+        return tuple(name for name in self.frame.columns if name.endswith(SAID))
+
     def scaled(self) -> pl.DataFrame:
         """The rows with weights that have a mean of 1; without weights where all are the same."""
         if not self.weighted:
             return self.frame.drop("weight")
         return self.frame.with_columns(weight=pl.col("weight") / pl.col("weight").mean())
+
+    def told(self) -> "Examples":
+        """Without masks where no token is masked."""
+        said = [pl.col(name).list.all().all() for name in self.masks]
+        whole = not said or self.frame.select(pl.all_horizontal(said)).item()
+        return replace(self, frame=self.frame.drop(self.masks)) if whole else self
 
 
 def checked(rows: pl.DataFrame, method: Method, tokenizer: "PreTrainedTokenizerBase") -> pl.DataFrame:
@@ -121,6 +136,47 @@ def split_at_answer(
     wholes = [dialogue_tokens(tokenizer, [*prompt, *answer], tools) for answer in answers]
     begins = min(_common_prefix(before, whole) for whole in wholes)
     return before[:begins], [whole[begins:] for whole in wholes]
+
+
+def said_by_assistant(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: Sequence[Message],
+    answer: Sequence[Message],
+    tools: str | None,
+    tokens: Sequence[int],
+) -> list[bool]:
+    """Which of an answer's tokens the assistant says; the others are headers, users' words or tools' results.
+
+    A message's tokens lie between the dialogue before it, up to where the assistant begins, and the dialogue up to its
+    end. Where the template writes what came before differently once more follows, nobody can tell, and the message
+    does not count.
+
+    Args:
+        tokenizer: of the base.
+        prompt: the messages before.
+        answer: messages of any role.
+        tools: the schemas that the model may call, as JSON.
+        tokens: the answer's own, from `split_at_answer`.
+    """
+    if [message["role"] for message in answer] == ["assistant"]:
+        return [True] * len(tokens)
+    whole = dialogue_tokens(tokenizer, [*prompt, *answer], tools)
+    begins, said = len(whole) - len(tokens), [False] * len(whole)
+    for place, message in enumerate(answer):
+        before = [*prompt, *answer[:place]]
+        if message["role"] != "assistant" or not (place == 0 or _is_prefix(tokenizer, before, tools, whole)):
+            continue
+        first = _common_prefix(prompt_tokens(tokenizer, before, tools), whole) if place else begins
+        last = _common_prefix(dialogue_tokens(tokenizer, [*before, message], tools), whole)
+        said[first:last] = [True] * len(said[first:last])
+    return said[begins:]
+
+
+def _is_prefix(
+    tokenizer: "PreTrainedTokenizerBase", before: Sequence[Message], tools: str | None, whole: list[int]
+) -> bool:
+    tokens = dialogue_tokens(tokenizer, before, tools)
+    return _common_prefix(tokens, whole) == len(tokens)
 
 
 def kept(tokenised: pl.DataFrame, answers: Sequence[str], max_tokens: int) -> Examples:

@@ -26,6 +26,9 @@ COLUMNS = {"reward": "reward", "frac_reward_zero_std": "frac_reward_zero_std"}
 """Mean score of a step's answers (0 to 1), and the share of its prompts whose answers all have the same score: from
 those nothing is learned."""
 
+BETA = 0.04
+"""Holds the model to where it started (Shao et al. 2024, section 4.2)."""
+
 STEPS_WITHOUT_LEARNING = 8
 """After so many steps in a row from which nothing was learned, a run is stopped."""
 
@@ -43,9 +46,9 @@ def train_grpo(
     """Learns to answer so that the verifiers are content.
 
     A killed run goes on, as in `train_sft`. A row's weight, scaled to a mean of 1, multiplies the advantages of its
-    answers. Prompts that leave no room for `max_new_tokens` within `max_tokens`, and rows whose verifier does not give
-    their own expected answer a 1, are left out. From a raw base most rewards are 0, and there is nothing to learn:
-    start from a supervised run.
+    answers. Answers are sampled at temperature 1 and cut at a quarter of `max_tokens`. Prompts that leave no room for
+    that, and rows whose verifier does not give their own expected answer a 1, are left out. From a raw base most
+    rewards are 0, and there is nothing to learn: start from a supervised run.
 
     Args:
         rows: one row for each prompt: `prompt` (messages), `verifier` (a scorer's name), `expected`, `weight`, `tools`.
@@ -81,8 +84,8 @@ def train_grpo(
                 **arguments(job, checkpoints) | {"remove_unused_columns": False},
                 num_generations=settings.generations,
                 max_completion_length=settings.max_new_tokens,
-                temperature=settings.temperature,
-                beta=settings.beta,
+                temperature=1.0,
+                beta=BETA,
                 shuffle_dataset=False,
             ),
             train_dataset=dataset(in_turn(learned.scaled(), settings)),
@@ -137,9 +140,9 @@ def prompts(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", settings: 
     longest = told.select(pl.col("n_tokens").max()).item()
     if frame.is_empty():
         raise EvidenceError(
-            f"training: none of {told.height} prompts (the longest: {longest} tokens) leaves max_new_tokens = "
-            f"{settings.max_new_tokens} within max_tokens = {settings.max_tokens}, with a weight above 0.\n"
-            "Raise max_tokens, or lower max_new_tokens."
+            f"training: none of {told.height} prompts (the longest: {longest} tokens) leaves room for an answer of "
+            f"{settings.max_new_tokens} tokens, a quarter of max_tokens = {settings.max_tokens}, with a weight above "
+            "0.\nRaise max_tokens, or look at the weights."
         )
     return Examples(frame.drop("n_tokens"), settings.max_tokens, 0, rows.height - frame.height)
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from clworkbench.errors import EvidenceError, SettingsError
-from clworkbench.runs.examples import Examples, checked, kept, split_at_answer
+from clworkbench.runs.examples import Examples, checked, kept, said_by_assistant, split_at_answer
 from clworkbench.runs.resumed import Job, OnCheckpoint, OnStep, to_the_end
 from clworkbench.runs.settings import KtoSettings, RunResult
 from clworkbench.runs.start import start
@@ -60,14 +60,14 @@ def train_kto(
             "Raise batch_size, or rows_at_once, to 2 or more for each process."
         )
     learned = answers(rows, begun.tokenizer, settings, begun.laid_out.rows_at_once)
-    wanted, unwanted = balance(learned.frame, settings)
+    wanted, unwanted = balance(learned.frame)
     details = {"desirable_weight": wanted, "undesirable_weight": unwanted}
     job = Job("kto", begun, learned, settings, out, COLUMNS, details)
 
     def trainer(model: "PreTrainedModel", checkpoints: Path) -> "Trainer":
         from trl import KTOConfig, KTOTrainer
 
-        from clworkbench.runs.trainers import RowWeights, WithWeights, arguments, dataset, lora
+        from clworkbench.runs.trainers import RowWeights, WithMasks, WithWeights, arguments, dataset, lora
 
         class AnswerTrainer(RowWeights, KTOTrainer):  # type: ignore[misc] # TRL ships no types that mypy reads
             """KTOTrainer on tokenised answers that weigh more or less."""
@@ -79,6 +79,9 @@ def train_kto(
             processing_class=begun.tokenizer,
             peft_config=lora(model, settings),
         )
+        if learned.masks:
+            masks = {"completion_mask": ("completion",), "KL_completion_mask": ("KL_completion",)}
+            trl.data_collator = WithMasks(trl.data_collator, masks)
         if learned.weighted:
             trl.data_collator = WithWeights(trl.data_collator)
         return trl
@@ -86,8 +89,8 @@ def train_kto(
     return to_the_end(job, trainer, on_step, on_checkpoint)
 
 
-def balance(rows: pl.DataFrame, settings: KtoSettings) -> tuple[float, float]:
-    """The weights of wanted and unwanted answers: as set, else so that both sorts weigh the same in all.
+def balance(rows: pl.DataFrame) -> tuple[float, float]:
+    """The weights of wanted and unwanted answers with which both sorts weigh the same in all.
 
     Source: Ethayarajh et al. 2024, eq. (8): the ratio of weight times count should lie between 1 and 4/3.
 
@@ -102,9 +105,7 @@ def balance(rows: pl.DataFrame, settings: KtoSettings) -> tuple[float, float]:
             f"training: all {rows.height} rows are {sort} answers; kto learns from the difference between both sorts.\n"
             "Build the set from outcomes that have both, or take the wanted ones with --method sft."
         )
-    chosen = (settings.desirable_weight, settings.undesirable_weight)
-    own = (max(1.0, unwanted / wanted), max(1.0, wanted / unwanted))
-    return own[0] if chosen[0] is None else chosen[0], own[1] if chosen[1] is None else chosen[1]
+    return max(1.0, unwanted / wanted), max(1.0, wanted / unwanted)
 
 
 def answers(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", settings: KtoSettings, at_once: int) -> Examples:
@@ -118,13 +119,21 @@ def answers(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", settings: 
     told = checked(rows, "kto", tokenizer).select("prompt", "completion", "label", "tools", "weight")
     for prompt, completion, label, tools, weight in told.iter_rows():
         begins, (answer,) = split_at_answer(tokenizer, prompt, [completion], tools)
-        made.append((begins, answer, label, weight))
-    tokens = pl.List(pl.Int64)
-    schema = {"prompt_ids": tokens, "completion_ids": tokens, "label": pl.Boolean(), "weight": pl.Float64()}
-    found = kept(pl.DataFrame(made, schema=schema, orient="row"), ["completion_ids"], settings.max_tokens)
+        said = said_by_assistant(tokenizer, prompt, completion, tools, answer)
+        made.append((begins, answer, said, label, weight))
+    tokens, own = pl.List(pl.Int64), pl.List(pl.Boolean)
+    schema = {"prompt_ids": tokens, "completion_ids": tokens, "completion_said": own}
+    schema |= {"label": pl.Boolean(), "weight": pl.Float64()}
+    tokenised = pl.DataFrame(made, schema=schema, orient="row")
+    found = kept(tokenised, ["completion_ids", "completion_said"], settings.max_tokens)
     shuffled = found.frame[np.random.default_rng(settings.seed).permutation(found.frame.height)]
-    before, together = pl.col("completion_ids").shift(1), pl.int_range(pl.len()) // at_once
-    moved_on = pl.coalesce(before.over(together), pl.col("completion_ids").last().over(together))
+    together = pl.int_range(pl.len()) // at_once
     room = settings.max_tokens - pl.col("prompt_ids").list.len().cast(pl.Int64)
-    frame = shuffled.with_columns(KL_completion_ids=moved_on.list.head(room))
-    return Examples(frame, settings.max_tokens, found.truncated, found.dropped)
+
+    def moved_on(name: str) -> pl.Expr:
+        return pl.coalesce(pl.col(name).shift(1).over(together), pl.col(name).last().over(together)).list.head(room)
+
+    frame = shuffled.with_columns(
+        KL_completion_ids=moved_on("completion_ids"), KL_completion_said=moved_on("completion_said")
+    )
+    return Examples(frame, settings.max_tokens, found.truncated, found.dropped).told()

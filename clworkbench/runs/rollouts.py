@@ -63,6 +63,6 @@ class NothingLearned(TrainerCallback):  # type: ignore[misc] # transformers ship
         if reward > 0.5:
             return "The model answers these prompts rightly already: take harder ones."
         return (
-            "Start from a supervised run that is right now and then (--parent RUN), raise [training.grpo] generations "
-            "or temperature, or look whether max_new_tokens cuts the answers."
+            "Start from a supervised run that is right now and then (--parent RUN), raise [training.grpo] generations, "
+            "or look whether answers are cut: they have a quarter of max_tokens."
         )

@@ -29,6 +29,9 @@ Preset = Literal["cpu", "gpu", "gpus"]
 Tracker = Literal["mlflow", "tensorboard", "trackio", "wandb"]
 TRACKERS: tuple[str, ...] = get_args(Tracker)
 
+DECIDES_NOTHING = ("report_to", "checkpoint_every")
+"""Of a machine's settings, those that change no byte of the result: a run keeps its id when they change."""
+
 LOSSES = pl.Schema({"step": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64})
 """One row for each optimiser step: its loss, and its learning rate. A method's own numbers stand beside them."""
 
@@ -108,9 +111,9 @@ class RunSettings:
         _above_0("learning_rate", self.learning_rate, example="1e-3")
 
     def as_dict(self) -> dict[str, object]:
-        """The settings by name, flat, for a manifest; without trackers, which decide nothing."""
+        """The settings by name, flat, for a manifest; without trackers and checkpoints, which decide nothing."""
         flat = asdict(self) | asdict(self.machine)
-        return {name: value for name, value in flat.items() if name not in ("machine", "report_to")}
+        return {name: value for name, value in flat.items() if name not in ("machine", *DECIDES_NOTHING)}
 
 
 @dataclass(frozen=True)
@@ -141,25 +144,18 @@ class DpoSettings(RunSettings):
 
 @dataclass(frozen=True)
 class KtoSettings(RunSettings):
-    """Kahneman-Tversky optimisation.
+    """Kahneman-Tversky optimisation; wanted and unwanted rows weigh by their counts.
 
     Attributes:
         beta: how strongly the model is held to where it started.
-        desirable_weight: of the rows that were wanted; this and the next are set by the counts of both when None.
-        undesirable_weight: of the rows that were not.
     """
 
     beta: float = 0.1
-    desirable_weight: float | None = None
-    undesirable_weight: float | None = None
 
     def __post_init__(self) -> None:
         """Raise SettingsError for a number that means nothing."""
         super().__post_init__()
         _above_0("beta", self.beta, example="0.1")
-        for name in ("desirable_weight", "undesirable_weight"):
-            if getattr(self, name) is not None:
-                _above_0(name, getattr(self, name), example="1.0")
 
 
 @dataclass(frozen=True)
@@ -168,30 +164,25 @@ class GrpoSettings(RunSettings):
 
     Attributes:
         generations: answers sampled for each prompt of a step.
-        max_new_tokens: an answer is cut here.
-        temperature: of the sampling.
-        beta: how strongly the model is held to where it started; 0 not at all, which saves the reference's pass.
     """
 
     generations: int = 4
-    max_new_tokens: int = 64
-    temperature: float = 1.0
-    beta: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise SettingsError for a number that means nothing."""
         super().__post_init__()
         _whole("generations", self.generations, least=2)
-        _whole("max_new_tokens", self.max_new_tokens)
-        _above_0("temperature", self.temperature, example="1.0")
-        if self.beta != 0:
-            _above_0("beta", self.beta, example="0.04, or 0")
         if self.batch_size % self.generations:
             enough = self.generations * (self.batch_size // self.generations + 1)
             raise SettingsError(
                 f"training: batch_size = {self.batch_size} is not a multiple of generations = {self.generations}, the "
                 f"answers to each prompt of a step.\nTake batch_size = {enough}."
             )
+
+    @property
+    def max_new_tokens(self) -> int:
+        """An answer is cut here: a quarter of `max_tokens` is kept for it."""
+        return max(1, self.max_tokens // 4)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from clworkbench.runs.examples import Examples, checked, kept, split_at_answer
+from clworkbench.runs.examples import Examples, checked, kept, nothing_left, said_by_assistant, split_at_answer
 from clworkbench.runs.resumed import Job, OnCheckpoint, OnStep, to_the_end
 from clworkbench.runs.settings import RunResult, SftSettings
 from clworkbench.runs.start import start
@@ -72,15 +72,28 @@ def train_sft(
 
 
 def examples(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", max_tokens: int) -> Examples:
-    """Rows as `input_ids` and `labels` (-100 where no loss is taken: the prompt), and `weight`."""
+    """Rows as `input_ids`, `labels` and `weight`.
+
+    A label is -100 where no loss is taken: in the prompt, and in all that the assistant does not say itself (a tool's
+    result, a user's word) where a completion holds several messages.
+    """
     made = []
     told = checked(rows, "sft", tokenizer).select("prompt", "completion", "tools", "weight")
     for prompt, completion, tools, weight in told.iter_rows():
         before, (answer,) = split_at_answer(tokenizer, prompt, [completion], tools)
-        made.append((before, answer, weight))
-    schema = {"prompt_ids": pl.List(pl.Int64), "answer": pl.List(pl.Int64), "weight": pl.Float64()}
-    found = kept(pl.DataFrame(made, schema=schema, orient="row"), ["answer"], max_tokens)
+        said = said_by_assistant(tokenizer, prompt, completion, tools, answer)
+        labels = [token if own else UNSCORED for token, own in zip(answer, said, strict=True)]
+        made.append((before, answer, labels, weight))
+    tokens = pl.List(pl.Int64)
+    schema = {"prompt_ids": tokens, "answer": tokens, "labels": tokens, "weight": pl.Float64()}
+    tokenised = pl.DataFrame(made, schema=schema, orient="row")
+    room = (max_tokens - pl.col("prompt_ids").list.len().cast(pl.Int64)).clip(0)
+    teaches = tokenised.filter((pl.col("labels").list.head(room).list.max() > UNSCORED).fill_null(value=False))
+    if teaches.is_empty():
+        longest = tokenised.select(pl.col("prompt_ids").list.len().max()).item()
+        raise nothing_left(tokenised, max_tokens, longest=longest)
+    found = kept(teaches, ["answer", "labels"], max_tokens)
     unscored = pl.lit(UNSCORED, dtype=pl.Int64).repeat_by(pl.col("prompt_ids").list.len())
-    tokens = pl.col("prompt_ids").list.concat("answer")
-    frame = found.frame.select("weight", input_ids=tokens, labels=unscored.list.concat("answer"))
-    return Examples(frame, found.longest, found.truncated, found.dropped)
+    whole = pl.col("prompt_ids").list.concat("answer")
+    frame = found.frame.select("weight", input_ids=whole, labels=unscored.list.concat("labels"))
+    return Examples(frame, found.longest, found.truncated, rows.height - frame.height)

@@ -16,6 +16,7 @@ from peft import LoraConfig
 from torch.nn.functional import pad
 from trl import SFTTrainer
 
+from clworkbench.runs.examples import SAID
 from clworkbench.runs.resumed import Job
 from clworkbench.runs.settings import RunSettings
 from clworkbench.runs.sft import UNSCORED
@@ -52,8 +53,8 @@ def arguments(job: Job, checkpoints: Path) -> dict[str, object]:
         "dataloader_pin_memory": not job.start.on_cpu,
         "activation_checkpointing": laid_out.gradient_checkpointing,
         "ddp_find_unused_parameters": False,
-        # Some trainers drop columns that they do not know, and with them a row's weight.
-        "remove_unused_columns": not job.learned.weighted,
+        # Some trainers drop columns that they do not know, and with them a row's weight and its masks.
+        "remove_unused_columns": not (job.learned.weighted or job.learned.masks),
     }
 
 
@@ -140,6 +141,30 @@ class WithWeights:
         """Pad the rows to one length."""
         batch = self.collator([{name: row[name] for name in row if name != "weight"} for row in rows])
         batch["weight"] = torch.tensor([row["weight"] for row in rows])
+        return batch
+
+
+class WithMasks:
+    """Another collator's batch, with only those tokens of answers that the assistant says itself.
+
+    TRL 1.16 counts all tokens behind the prompt as the answer, also a tool's results and users' words.
+    """
+
+    def __init__(
+        self,
+        collator: Callable[[list[Mapping[str, object]]], Batch],
+        answers: Mapping[str, Sequence[str]],
+    ) -> None:
+        self.collator, self.answers = collator, answers
+
+    def __call__(self, rows: Sequence[Mapping[str, Sequence[int]]]) -> Batch:
+        """Pad the rows to one length; all rows' first answers stand before all second ones."""
+        batch = self.collator([{name: row[name] for name in row if not name.endswith(SAID)} for row in rows])
+        for mask, answers in self.answers.items():
+            lines = ((row, name) for name in answers for row in rows)
+            for place, (row, name) in enumerate(lines):
+                begins, said = len(row["prompt_ids"]), torch.tensor(row[name + SAID])
+                batch[mask][place, begins : begins + len(said)] *= said
         return batch
 
 

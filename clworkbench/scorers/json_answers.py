@@ -5,6 +5,8 @@ from typing import TypeAlias
 
 import polars as pl
 
+from clworkbench.errors import ClwError
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
@@ -42,20 +44,33 @@ def field_gold(expected: pl.Series, path: tuple[str, ...]) -> pl.Series:
     return pl.Series("gold", [_wrapped(text, path) for text in expected], dtype=pl.String)
 
 
+def field_path(name: str) -> tuple[str, ...]:
+    """The path in a scorer's name: `json_field:a.b` reads field `b` of `a`.
+
+    Raises:
+        ClwError: there is none.
+    """
+    kind, _, after = name.partition(":")
+    path = tuple(after.split("."))
+    if not all(path):
+        raise ClwError(f"scorer {name!r}: after {kind}: stands a field, such as {kind}:intent or {kind}:a.b.")
+    return path
+
+
 def _score(said: str | None, wanted: str | None, path: tuple[str, ...]) -> float | None:
     if wanted is None:
         return None
     answers = _acceptable(wanted, path)
     if not answers:
         return None
-    value = _at(parsed(said), path)
+    value = value_at(parsed(said), path)
     return float(any(same_json(value, answer) for answer in answers))
 
 
 def _acceptable(wanted: str, path: tuple[str, ...]) -> list[Json]:
     value = parsed(wanted)
     if isinstance(value, dict):
-        inner = _at(value, path)
+        inner = value_at(value, path)
         return [] if isinstance(inner, Missing) else [inner]
     return [wanted] if isinstance(value, Missing) else [wanted, value]
 
@@ -91,7 +106,8 @@ def _wrapped(text: str | None, path: tuple[str, ...]) -> str | None:
     return json.dumps(value)
 
 
-def _at(value: "Json | Missing", path: tuple[str, ...]) -> "Json | Missing":
+def value_at(value: "Json | Missing", path: tuple[str, ...]) -> "Json | Missing":
+    """What stands at `path` in a JSON value; `MISSING` where nothing does."""
     for key in path:
         if isinstance(value, dict) and key in value:
             value = value[key]

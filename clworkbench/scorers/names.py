@@ -1,19 +1,23 @@
-"""Scorers by name: `exact_match`, `function_call`, …, and `json_field:` with a path."""
+"""Scorers by name: `exact_match`, `function_call`, …, and those whose name goes on after a colon."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 
 import polars as pl
 
 from clworkbench.errors import ClwError
 from clworkbench.scorers.calls import calls_match, names_match
-from clworkbench.scorers.json_answers import field_gold, field_matches, is_valid
+from clworkbench.scorers.classification import classification
+from clworkbench.scorers.ifeval import ifeval
+from clworkbench.scorers.json_answers import field_gold, field_matches, field_path, is_valid
+from clworkbench.scorers.reward import reward
+from clworkbench.scorers.schema import json_schema
+from clworkbench.scorers.scorer import Scorer, here, nobody_can_say, plain
 from clworkbench.scorers.text import contains, exact_match, matches, normalised_match, rouge_l
+from clworkbench.scorers.verifier import verifier
 
-Scorer = Callable[[pl.Series, pl.Series], pl.Series]
-"""From outputs and expected answers to scores: 1 right, 0 wrong (a null output too), null where it cannot grade."""
-
-PLAIN: dict[str, Scorer] = {
+PLAIN: dict[str, Callable[[pl.Series, pl.Series], pl.Series]] = {
     "exact_match": exact_match,
     "normalised_match": normalised_match,
     "contains": contains,
@@ -23,25 +27,36 @@ PLAIN: dict[str, Scorer] = {
     "function_call": calls_match,
     "function_name": names_match,
 }
-FIELD = "json_field:"
-PATTERN = "regex"
+
+KINDS: dict[str, tuple[Callable[[str], Scorer], tuple[str, ...]]] = {
+    "json_field": (lambda name: _json_field(name), ("json_field:<path>",)),
+    "json_schema": (json_schema, ("json_schema", "json_schema:<file>")),
+    "classification": (classification, ("classification", "classification:<path>")),
+    "ifeval": (ifeval, ("ifeval", "ifeval:loose")),
+    "python": (verifier, ("python:<file>.py:<function>", "python:<module>:<function>")),
+    "reward": (reward, ("reward:<run>",)),
+    "judge": (lambda name: _judge(name), ("judge:<name>",)),
+}
+"""What stands before the first colon, who makes the scorer of the whole name, and the forms that it has."""
+
+FORMS = (*PLAIN, *(form for _, forms in KINDS.values() for form in forms))
+"""All scorers, as an error and the help list them."""
 
 
 def scorer(name: str) -> Scorer:
     """The scorer of that name.
 
     Raises:
-        ClwError: there is none.
+        ClwError: there is none, or what its name speaks of is not there.
     """
+    kind = name.partition(":")[0]
     if name in PLAIN:
-        return PLAIN[name]
-    if name.startswith(FIELD):
-        path = _path(name)
-        return lambda outputs, expected: field_matches(outputs, expected, path)
-    known = [*PLAIN, FIELD + "<path>"]
-    near = get_close_matches(name.partition(":")[0], [*PLAIN, "json_field"], n=1)
+        return plain(name, PLAIN[name], nobody_can_say) if name == "regex" else plain(name, PLAIN[name])
+    if kind in KINDS and (name != kind or name in FORMS):
+        return KINDS[kind][0](name)
+    near = get_close_matches(kind, [*PLAIN, *KINDS], n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    raise ClwError(f"scorer {name!r}: unknown.{hint} Known are {', '.join(known)}, e.g. json_field:intent.")
+    raise ClwError(f"scorer {name!r}: unknown.{hint} Known are {', '.join(FORMS)}, e.g. json_field:intent.")
 
 
 def gold_outputs(name: str, expected: pl.Series) -> pl.Series:
@@ -50,17 +65,16 @@ def gold_outputs(name: str, expected: pl.Series) -> pl.Series:
     That is `expected`, within an object where only a field's value is given. A scorer that does not give it 1 cannot
     grade that example. Null where nobody can say: a pattern does not tell what it matches.
     """
-    if name == PATTERN:
-        return pl.Series("gold", [None] * len(expected), dtype=pl.String)
-    if name.startswith(FIELD):
-        return field_gold(expected, _path(name))
-    return expected
+    return scorer(name).gold(expected)
 
 
-def _path(name: str) -> tuple[str, ...]:
-    path = tuple(name.removeprefix(FIELD).split("."))
-    if not all(path):
-        raise ClwError(
-            f"scorer {name!r}: after json_field: stands a field, such as json_field:intent or json_field:a.b."
-        )
-    return path
+def _json_field(name: str) -> Scorer:
+    path = field_path(name)
+    return plain(name, partial(field_matches, path=path), partial(field_gold, path=path))
+
+
+def _judge(name: str) -> Scorer:
+    judge = here().judge
+    if judge is None:
+        raise ClwError(f"scorer {name!r}: a judge is asked through a workspace's endpoint: it grades in `clw eval`.")
+    return judge(name.partition(":")[2])

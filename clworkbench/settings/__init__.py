@@ -10,9 +10,12 @@ from clworkbench.settings.alerts import (
     Rule,
     SilenceRule,
 )
+from clworkbench.settings.endpoints import EndpointSettings
+from clworkbench.settings.judges import JUDGE, JudgeSettings
 from clworkbench.settings.labels import ASKS, LabelSettings, QuestionSet
 from clworkbench.settings.policy import CapSettings, ExclusionRule, PolicySettings, QualitySettings, SampleSettings
-from clworkbench.settings.reading import Settings, load_settings, parse_settings, settings_dict
+from clworkbench.settings.reading import Settings, duration, load_settings, parse_settings, settings_dict
+from clworkbench.settings.rollout import GuardrailSettings, RolloutSettings, ShadowSettings, StageSettings
 from clworkbench.settings.sources import FORMAT_NAMES, OutcomeRule, Scalar, Source
 from clworkbench.settings.template import template
 from clworkbench.settings.work import (
@@ -30,6 +33,7 @@ from clworkbench.settings.work import (
 __all__ = [
     "ASKS",
     "FORMAT_NAMES",
+    "JUDGE",
     "AlertSettings",
     "BudgetRule",
     "BudgetSettings",
@@ -37,10 +41,13 @@ __all__ = [
     "CapSettings",
     "DriftRule",
     "Duplicates",
+    "EndpointSettings",
     "EvalSettings",
     "ExclusionRule",
     "GateRule",
     "GateSettings",
+    "GuardrailSettings",
+    "JudgeSettings",
     "LabelSettings",
     "LabelsRule",
     "Limit",
@@ -51,13 +58,17 @@ __all__ = [
     "QuarantineRule",
     "QuestionSet",
     "RateRule",
+    "RolloutSettings",
     "Rule",
     "SampleSettings",
     "Scalar",
     "Settings",
+    "ShadowSettings",
     "SilenceRule",
     "Source",
+    "StageSettings",
     "TrainingSettings",
+    "duration",
     "load_settings",
     "parse_settings",
     "settings_dict",

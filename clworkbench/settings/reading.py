@@ -13,9 +13,12 @@ import msgspec
 
 from clworkbench.errors import SettingsError
 from clworkbench.settings.alerts import AlertSettings, check_alerts, shaped_rules
+from clworkbench.settings.endpoints import EndpointSettings, check_endpoints
+from clworkbench.settings.judges import JudgeSettings, check_judges
 from clworkbench.settings.labels import LabelSettings
 from clworkbench.settings.mistakes import in_words
 from clworkbench.settings.policy import PolicySettings
+from clworkbench.settings.rollout import RolloutSettings, check_rollout
 from clworkbench.settings.sources import FORMAT_NAMES, OutcomeRule, Source
 from clworkbench.settings.work import (
     BudgetSettings,
@@ -37,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: int = FORMAT
     model: ModelSettings = ModelSettings()
+    endpoints: dict[str, EndpointSettings] = msgspec.field(default_factory=dict)
+    judges: dict[str, JudgeSettings] = msgspec.field(default_factory=dict)
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
     outcomes: tuple[OutcomeRule, ...] = ()
     slices: dict[str, str] = msgspec.field(default_factory=dict)
@@ -46,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training: TrainingSettings = TrainingSettings()
     evals: EvalSettings = EvalSettings()
     gates: GateSettings = GateSettings()
+    rollout: RolloutSettings = RolloutSettings()
     budget: BudgetSettings = BudgetSettings()
     alerts: AlertSettings = AlertSettings()
 
@@ -76,10 +82,14 @@ def parse_settings(text: str, place: str = "clw.toml") -> Settings:
         settings = msgspec.convert(shaped := _shaped(raw), Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{place}: {in_words(str(error), shaped, Settings)}") from error
+    check_endpoints(settings.endpoints, place)
+    check_judges(settings.judges, place, endpoints=settings.endpoints, scorers=settings.evals.scorers)
     _check_sources(settings, place)
     _check_policy(settings, place)
     _check_asks(settings, place)
     _check_training(settings, place)
+    _check_evals(settings.evals, place)
+    check_rollout(settings.rollout, place)
     _check_budget(settings.budget, place)
     check_alerts(
         settings.alerts, place, slices=settings.slices, sources=settings.sources, outcomes=settings.outcomes,
@@ -118,6 +128,15 @@ def _check_training(settings: Settings, place: str) -> None:
     for name, length in (("half_life", training.half_life), ("forward", training.forward)):
         if length is not None and length <= timedelta(0):
             raise SettingsError(f"{place}: [training] {name} must be longer than 0, e.g. '90d'. Leave it out for none.")
+
+
+def _check_evals(evals: EvalSettings, place: str) -> None:
+    """Refuses repetitions that could only say the same."""
+    if evals.repetitions > 1 and evals.temperature == 0:
+        raise SettingsError(
+            f"{place}: [evals] repetitions = {evals.repetitions}, but at temperature 0 they all say the same. "
+            "Set temperature, e.g. 0.7, or leave repetitions out."
+        )
 
 
 def _check_budget(budget: BudgetSettings, place: str) -> None:
@@ -202,6 +221,7 @@ def _shaped(raw: dict[str, Any]) -> dict[str, Any]:
     if isinstance(labels := raw.get("labels"), Mapping) and isinstance(asks := labels.get("ask"), Mapping):
         sets = [{"name": name, **asked} if isinstance(asked, Mapping) else asked for name, asked in asks.items()]
         shaped["labels"] = {**labels, "ask": sets}
+    shaped |= _shaped_rollout(raw.get("rollout"))
     if isinstance(alerts := raw.get("alerts"), Mapping):
         shaped["alerts"] = _duration(_listed(alerts, "to"), "quiet", "alerts")
         if isinstance(rules := alerts.get("rules"), Mapping):
@@ -223,21 +243,43 @@ def _shaped_policy(policy: Mapping[str, Any]) -> dict[str, Any]:
     return shaped
 
 
+def _shaped_rollout(rollout: object) -> dict[str, Any]:
+    if not isinstance(rollout, Mapping):
+        return {}
+    shaped = dict(rollout)
+    if isinstance(shadow := rollout.get("shadow"), Mapping):
+        shaped["shadow"] = _duration(shadow, "at_least", "rollout.shadow")
+    if isinstance(stages := rollout.get("stages"), list):
+        shaped["stages"] = [
+            _duration(stage, "at_least", f"rollout.stages[{number}]") if isinstance(stage, Mapping) else stage
+            for number, stage in enumerate(stages)
+        ]
+    return {"rollout": shaped}
+
+
 def _listed(table: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return {k: [v] if k in keys and isinstance(v, str) else v for k, v in table.items()}
 
 
 def _duration(table: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:
-    if not isinstance(text := table.get(key), str):
-        return dict(table)
+    text = table.get(key)
+    return {**table, key: duration(text, f"{place}: {key}")} if isinstance(text, str) else dict(table)
+
+
+def duration(text: str, what: str) -> timedelta:
+    """A length of time such as `24h` or `7d`; `what` names it in errors.
+
+    Raises:
+        SettingsError: it is none, or more than 100 years.
+    """
     match = re.fullmatch(r"(\d+)\s*([smhdw])", text.strip())
     if not match:
         raise SettingsError(
-            f"{place}: {key} = {text!r} is no length of time.\nWrite a number and a unit (s, m, h, d, w), e.g. '24h'."
+            f"{what} = {text!r} is no length of time.\nWrite a number and a unit (s, m, h, d, w), e.g. '24h'."
         )
     unit, digits = timedelta(**{UNITS[match[2]]: 1}), match[1].lstrip("0") or "0"
     if len(digits) > len(f"{LONGEST // unit}") or int(digits) * unit > LONGEST:
         raise SettingsError(
-            f"{place}: {key} = {text[:40]!r} is more than 100 years.\nWrite at most '{LONGEST // unit}{match[2]}'."
+            f"{what} = {text[:40]!r} is more than 100 years.\nWrite at most '{LONGEST // unit}{match[2]}'."
         )
-    return {**table, key: int(digits) * unit}
+    return int(digits) * unit

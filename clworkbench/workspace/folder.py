@@ -17,7 +17,7 @@ from clworkbench.errors import ArtefactError, LeaseError, WorkspaceError
 from clworkbench.files import told_when_full, write_atomically
 from clworkbench.labels.latest import latest, one_each
 from clworkbench.policy.pseudonyms import Pseudonyms
-from clworkbench.schemas import KEYS
+from clworkbench.schemas import KEYS, in_suite
 from clworkbench.settings import ExclusionRule, Settings, load_settings, settings_dict, template
 from clworkbench.signals import view
 from clworkbench.workspace import artefacts, leases, tombstones
@@ -34,6 +34,8 @@ FOLDERS = {
     "eval": "evals",
     "gate": "gates",
     "release": "releases",
+    "withdrawal": "withdrawals",
+    "judge": "judges",
 }
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}"
@@ -55,6 +57,8 @@ runs/
 evals/
 gates/
 releases/
+withdrawals/
+judges/
 records/
 spool/
 argilla/
@@ -519,7 +523,8 @@ class Workspace:
         if manifest is None or (wrong := artefacts.tampered(folder, manifest)):
             what = "no manifest" if manifest is None else f"changed or missing: {', '.join(wrong)}"
             raise ArtefactError(f"{artefact_id}: {what}, in {folder}.\nBuild it again; artefacts are never edited.")
-        return pl.read_parquet(folder / "rows.parquet")
+        rows = pl.read_parquet(folder / "rows.parquet")
+        return in_suite(rows) if kind == "suite" else rows
 
 
 def _without(frame: pl.DataFrame, keys: pl.DataFrame, table: str) -> pl.DataFrame:

@@ -64,7 +64,7 @@ class Tables:
         rows = pl.LazyFrame(schema=schema)
         if found:  # a file from before a column was added lacks it
             rows = pl.scan_parquet(found, schema=schema, glob=False, missing_columns="insert")
-        return rows.join(committed.lazy(), on="batch_id", how="inner")
+        return rows.join(committed.lazy(), on="batch_id", how="inner", maintain_order="left")
 
     def keys(
         self,

@@ -12,10 +12,11 @@ import polars as pl
 import pytest
 
 from clworkbench.audit.budget import Meter, allow, budget, metered
-from clworkbench.errors import BudgetError, SettingsError
+from clworkbench.errors import BudgetError, ClwError, SettingsError
 from clworkbench.loop import data
 from clworkbench.loop.capture import ingest
 from clworkbench.loop.cycle import cycle
+from clworkbench.loop.should_train import should_train
 from clworkbench.loop.status import status
 from clworkbench.loop.train import train
 from clworkbench.policy.ledger import account
@@ -155,6 +156,31 @@ def test_a_training_stops_at_a_checkpoint_and_goes_on_to_the_same_adapter_when_t
     assert again.manifest["adapter_sha256"] == undisturbed.manifest["adapter_sha256"]
     assert workspace.catalog.ledger().height == 3
     assert workspace.catalog.ledger()["seconds"].sum() - 3600 >= again.manifest["seconds"]
+
+
+def test_a_cycle_goes_on_with_a_run_that_the_budget_stopped_where_the_steps_that_are_left_can_be_paid(workspace):
+    made = cycle_to_training_set(workspace)
+    limit(workspace, "[budget.train]\nhours = 1\n")
+
+    def spend_all(done: int, _total: int, _note: str = "") -> None:
+        if done == 9:
+            workspace.catalog.spend("train", None, 3600, 0.0)
+
+    with pytest.raises(BudgetError, match="goes on from here"):
+        train(workspace, made, advance=spend_all)
+    limit(workspace, "")
+    # By another run a step takes 1,000 s: all 25 take 6.94 h, and the 15 that are left 4.17.
+    workspace.catalog.spend("train", train(workspace, made, steps=2).id, 2000, 0.0)
+    spent = workspace.catalog.ledger()["seconds"].sum() / 3600
+    limit(workspace, f"[budget.train]\nhours = {spent + 4.5}\n")
+    found = should_train(workspace)
+    assert [one.name for one in found.evidence][:2] == ["begun", "budget"]
+    assert found.because.endswith("stopped at step 10 of 25, on these rows with these settings: it goes on")
+    said: list[str] = []
+    with pytest.raises(ClwError, match="suite"):
+        cycle(workspace, say=lambda step, line: said.append(f"{step}: {line}"))
+    (run,) = [each for each in workspace.catalog.artefacts("run") if each["steps"] == 25]
+    assert any(line.startswith(f"train: {run['id']}: 25 steps") for line in said)
 
 
 def cycle_to_training_set(workspace: Workspace) -> str:

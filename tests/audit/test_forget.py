@@ -23,8 +23,10 @@ from clworkbench.loop.capture import ingest
 from clworkbench.loop.status import status
 from clworkbench.policy.redaction import redact
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.answers import Answers
 from clworkbench.workspace.artefacts import sha256_json
 from tests.audit.people import everything, make, record, where_it_stands, write_lines
+from tests.chat_server import chat_server, said
 
 WORDS = [f"annword{talk}{turn}" for talk in ("first", "second") for turn in (0, 1)]
 
@@ -486,3 +488,23 @@ def test_under_another_source_a_user_stays_out_and_a_single_interaction_does_not
     rows = [record("ann", 0), record("bob", 1, talk="second")]
     report = ingest(workspace, write_lines(workspace.folder / "inbox" / "again.jsonl", rows), "again")
     assert (report.new, report.skipped_why) == (1, {"forgotten": 1})
+
+
+def test_answers_of_models_to_her_examples_go_and_those_to_others_are_not_asked_again(workspace):
+    from clworkbench.loop.model import evaluate
+
+    # A model that says what it is asked: her words come back out of it.
+    with chat_server(lambda _, body: said(f"You ask: {body['messages'][-1]['content']}")) as server:
+        endpoint = f"[endpoints.echo]\nurl = '{server.url}'\nmodel = 'echo'\n"
+        settings = workspace.folder / "clw.toml"
+        settings.write_text(settings.read_text() + endpoint)
+        evaluate(workspace, "endpoint:echo", "held")
+        answers = Answers(workspace.folder).path
+        assert b"annwordsecond0" in answers.read_bytes()
+        done(workspace, user())
+        (workspace.folder / "suite.jsonl").unlink()
+        assert where_it_stands(workspace.folder, WORDS) == []
+        assert b"bobwordsecond0" in answers.read_bytes()
+        again = evaluate(Workspace(workspace.folder), "endpoint:echo", "held")
+        assert (again.manifest["n"], again.known, again.cached) == (6, 6, False)
+        assert len(server.requests) == 8

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clworkbench.errors import BudgetError, SettingsError
+from clworkbench.loop.run_asked import asked_run
 from clworkbench.loop.run_estimate import forecast
 from clworkbench.loop.train import Training, train
 from clworkbench.loop.trainable import token_statistics
@@ -40,6 +41,12 @@ def test_a_run_that_its_first_steps_show_to_be_too_dear_is_refused_and_leaves_no
     assert runs(workspace) == []
     (entry,) = workspace.catalog.ledger().rows(named=True)
     assert (entry["verb"], entry["seconds"] > 0) == ("train", True)
+    # A retry goes by what was timed then; --estimate times it anew, and is booked.
+    with pytest.raises(BudgetError, match=r"(?s)steps 2 to 4 on 20\d\d-.* took .* so that 100000 steps take"):
+        train(workspace, "sft", steps=100_000)
+    assert workspace.catalog.ledger().height == 1
+    forecast(workspace, "sft", steps=100_000)
+    assert workspace.catalog.ledger().height == 2
     limit(workspace, "[budget.run]\nhours = 1\n")
     done = train(workspace, "sft", steps=6)
     estimated = done.manifest["estimate"]
@@ -53,6 +60,16 @@ def test_a_run_that_its_first_steps_show_to_be_too_dear_is_refused_and_leaves_no
         train(workspace, "sft", steps=90_000)
     assert workspace.catalog.ledger().height == entries
     assert runs(workspace) == [done.id.removeprefix("run:")]
+
+
+def test_how_often_checkpoints_are_written_and_who_follows_is_no_part_of_a_run_s_name(workspace: Workspace):
+    named = asked_run(workspace, "sft").run
+    settings = workspace.folder / "clw.toml"
+    plain = settings.read_text()
+    settings.write_text(plain.replace("[training]", '[training]\ncheckpoint_every = 3\nreport_to = ["tensorboard"]'))
+    assert asked_run(workspace, "sft").run == named
+    settings.write_text(plain.replace("[training]", "[training]\nrows_at_once = 1"))
+    assert asked_run(workspace, "sft").run != named
 
 
 def test_a_run_stops_with_a_checkpoint_before_it_goes_above_and_ends_with_the_same_adapter(

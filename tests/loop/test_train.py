@@ -123,12 +123,12 @@ def test_a_reward_model_is_measured_on_held_out_pairs_and_answers_nothing(worksp
 def test_a_chain_of_methods_keeps_its_lineage(workspace: Workspace, tiny_base: Path):
     first = train(workspace, "sft", steps=14, learning_rate=2e-2)
     second = train(workspace, "preference", parent=first.id, learning_rate=1e-3)
-    with_settings(workspace, tiny_base, "[training.grpo]", "max_new_tokens = 16", "generations = 4")
+    with_settings(workspace, tiny_base, "[training.grpo]", "generations = 4")
     try:
         third = train(workspace, "prompts", parent=second.id, learning_rate=1e-3)
     finally:
         with_settings(workspace, tiny_base)
-    assert third.manifest["settings"]["max_new_tokens"] == 16  # type: ignore[index]
+    assert third.manifest["settings"]["generations"] == 4  # type: ignore[index]
     assert second.manifest["losses"][0] == pytest.approx(math.log(2), abs=1e-5)  # type: ignore[index]
     above = set(trace(workspace, third.id).down["id"])
     assert {first.id, second.id} <= above

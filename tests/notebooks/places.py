@@ -19,7 +19,7 @@ OWN = {
 }
 """Notebooks that write into a workspace of their own, and what makes it."""
 
-COPIED = ("04_training_set", "05_train")
+COPIED = ("04_training_set", "05_train", "06_evaluate", "07_compare_and_release")
 """Notebooks that write into a workspace in which the loop has gone round: each gets a copy of its own."""
 
 SERVING = ("03_label",)

@@ -217,8 +217,8 @@ def test_a_reward_model_is_hash_checked_and_an_answering_one_gives_no_scores(
 
 
 def test_grpo_raises_the_verified_rate_of_a_supervised_start(answering: RunResult, tiny_base: Path, tmp_path: Path):
-    own = {"steps": 16, "batch_size": 32, "learning_rate": 2e-3, "max_tokens": 96}
-    settings = GrpoSettings(**(QUICK | own), generations=4, max_new_tokens=16)
+    own = {"steps": 16, "batch_size": 32, "learning_rate": 2e-3, "max_tokens": 64}
+    settings = GrpoSettings(**(QUICK | own), generations=4)
     run = train_grpo(prompts(), tiny_base, tmp_path / "one", settings, parent_adapter=answering.adapter)
     verified_rate = run.losses["reward"]
     assert verified_rate[-8:].mean() > verified_rate[:4].mean()
@@ -227,7 +227,7 @@ def test_grpo_raises_the_verified_rate_of_a_supervised_start(answering: RunResul
 @pytest.mark.slow
 def test_grpo_samples_the_same_again_also_after_an_interruption(answering: RunResult, tiny_base: Path, tmp_path: Path):
     own = {"batch_size": 16, "learning_rate": 2e-3}
-    settings = GrpoSettings(**(QUICK | own), generations=4, max_new_tokens=16)
+    settings = GrpoSettings(**(QUICK | own), generations=4)
     undisturbed = train_grpo(prompts(), tiny_base, tmp_path / "one", settings, parent_adapter=answering.adapter)
     with pytest.raises(KeyboardInterrupt):
         train_grpo(
@@ -246,7 +246,7 @@ def test_grpo_takes_every_prompt_once_a_pass():
 
 
 def test_grpo_on_a_raw_base_is_stopped_with_advice_and_leaves_nothing(tiny_base: Path, tmp_path: Path):
-    settings = GrpoSettings(**(QUICK | {"steps": 3, "batch_size": 8}), generations=4, max_new_tokens=4)
+    settings = GrpoSettings(**(QUICK | {"steps": 3, "batch_size": 8}), generations=4)
     with pytest.raises(ModelError, match=r"nothing was learned in 3 steps up to step 3.*0\.00 on average"):
         train_grpo(prompts(), tiny_base, tmp_path, settings)
     assert list(tmp_path.iterdir()) == []
@@ -322,8 +322,7 @@ def test_equal_weights_change_nothing_and_unequal_ones_do(method: str, request, 
 @pytest.mark.parametrize(("wanted", "unwanted", "weights"), [(8, 24, (3.0, 1.0)), (24, 8, (1.0, 3.0)), (5, 5, (1, 1))])
 def test_kto_s_weights_make_both_sorts_count_the_same(wanted: int, unwanted: int, weights: tuple[float, float]):
     rows = pl.DataFrame({"label": [True] * wanted + [False] * unwanted, "weight": [1.0] * (wanted + unwanted)})
-    assert balance(rows, KTO) == weights
-    assert balance(rows, replace(KTO, desirable_weight=7.0)) == (7.0, weights[1])
+    assert balance(rows) == weights
 
 
 def test_rows_that_are_too_long_are_left_out_or_cut_and_counted(tiny_base: Path, tmp_path: Path):
@@ -345,7 +344,7 @@ def test_rows_that_are_too_long_are_left_out_or_cut_and_counted(tiny_base: Path,
 
 
 def test_what_teaches_nothing_is_refused_in_words(tiny_base: Path, tmp_path: Path):
-    small = GrpoSettings(**QUICK, max_new_tokens=32)
+    small = GrpoSettings(**QUICK)
     same = preferences().with_columns(rejected="chosen")
     ungradable = prompts().with_columns(verifier=pl.lit("json_field:intent"), expected=pl.lit(None, pl.String))
     cases = [
@@ -363,7 +362,7 @@ def test_what_teaches_nothing_is_refused_in_words(tiny_base: Path, tmp_path: Pat
         (train_kto, unpaired().tail(8), KTO, "all 8 rows are unwanted answers"),
         (train_kto, unpaired().with_columns(label=pl.lit(None, pl.Boolean)), KTO, "16 of 16 rows have no label"),
         (train_grpo, ungradable, small, "none of 8 prompts has a verifier that gives its own expected answer a 1"),
-        (train_grpo, prompts(), replace(small, max_new_tokens=60), "leaves max_new_tokens = 60 within max_tokens = 64"),
+        (train_grpo, prompts(), replace(small, max_tokens=16), "leaves room for an answer of 4 tokens, a quarter of"),
     ]
     for learn, rows, settings, says in cases:
         with pytest.raises(EvidenceError, match=f"(?s){says}"):

@@ -1,0 +1,171 @@
+"""Answers from an endpoint: within the budget, kept as they arrive, and in words when it stops answering."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+
+from clworkbench.audit.budget import Meter
+from clworkbench.audit.limits import Standing, number, or_wait
+from clworkbench.errors import BudgetError, EndpointError
+from clworkbench.models.endpoint import Endpoint, Failed, Reply
+from clworkbench.settings import EndpointSettings
+
+AT_ONCE = 16
+"""Replies that are handed on together."""
+
+HELD_S = 2.0
+"""No reply waits longer for others."""
+
+PROBE = 8
+"""Replies after which the price of the rest is foreseen."""
+
+Batch = list[tuple[int, dict[str, object]]]
+
+
+def from_endpoint(
+    settings: EndpointSettings,
+    name: str,
+    inputs: Sequence[Sequence[Mapping[str, object]]],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    meter: Meter,
+    has_answered: bool,
+    take: Callable[[Batch], None],
+) -> None:
+    """Asks for answers and hands them on as they arrive, some at a time; what has arrived is handed on in any case.
+
+    Args:
+        settings: of the endpoint.
+        name: what the user calls it.
+        inputs: messages.
+        max_new_tokens: where an answer is cut.
+        temperature: of the sampling.
+        meter: books what replies cost.
+        has_answered: it is known to have answered before: a request that it refuses now says something of that request.
+        take: gets the place of each input, and what `evals.evaluate.ANSWERS` holds of its answer.
+
+    Raises:
+        BudgetError: the limits of `[budget]` allow no more of it.
+        EndpointError: it stopped answering, or never did.
+    """
+    endpoint = Endpoint(settings)
+    purse = _Purse(endpoint, name, inputs, meter)
+    replies = endpoint.each(inputs, max_new_tokens=max_new_tokens, temperature=temperature, limit_usd=purse.limit_usd)
+    held: Batch = []
+    refused: Batch = []
+    missing: list[Failed] = []
+    since = time.monotonic()
+    with closing(replies):
+        try:
+            for place, reply in replies:
+                if isinstance(reply, Reply):
+                    held.append((place, _answer(reply)))
+                    purse.paid(reply)
+                elif reply.kind == "refused":
+                    refused.append((place, _refused(reply)))
+                else:
+                    missing.append(reply)
+                if len(held) >= AT_ONCE or (held and time.monotonic() - since >= HELD_S):
+                    some, held, since = held, [], time.monotonic()
+                    take(some)
+                    purse.look(len(inputs) - len(refused))
+        finally:
+            take(held)
+    if refused and not has_answered and not purse.n_paid:
+        raise EndpointError(f"{name}: it refuses what it is asked: {refused[0][1]['error']}. Check [endpoints].")
+    take(refused)
+    if missing:
+        purse.explain(missing)
+
+
+class _Purse:
+    """What an endpoint may cost, and has cost."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        name: str,
+        inputs: Sequence[Sequence[Mapping[str, object]]],
+        meter: Meter,
+    ) -> None:
+        self._name, self._meter, self._n = name, meter, len(inputs)
+        self._costs: list[float] = []
+        self._looked = False
+        self._limits = [limit for limit in meter.limits() if limit.name == "usd"]
+        self.limit_usd = min((limit.left for limit in self._limits), default=None)
+        prompts = sum(endpoint.expected_usd(messages, 0) or 0.0 for messages in inputs)
+        self._refuse_above(prompts, f"{self._n} prompts alone cost about {number(prompts)} USD")
+
+    @property
+    def n_paid(self) -> int:
+        """How many replies came."""
+        return len(self._costs)
+
+    def paid(self, reply: Reply) -> None:
+        """Books a reply."""
+        self._costs.append(reply.cost_usd or 0.0)
+        self._meter.buy(self._costs[-1])
+
+    def look(self, wanted: int) -> None:
+        """Looks ahead, once, after the first replies."""
+        if self._looked or self.n_paid < PROBE:
+            return
+        self._looked = True
+        spent = sum(self._costs)
+        whole = spent / self.n_paid * wanted
+        said = f"{self.n_paid} answers cost {number(spent)} USD, so that all {wanted} cost {number(whole)} USD"
+        self._refuse_above(whole, said)
+
+    def _refuse_above(self, usd: float, said: str) -> None:
+        if (limit := self._exceeded(usd)) is not None:
+            raise BudgetError(
+                f"eval: {self._name}: {said}. That is above {limit.place} in clw.toml: {limit} are spent.\n"
+                f"{len(self._costs)} of {self._n} are answered and kept. Ask fewer repetitions, lower max_new_tokens, "
+                f"or raise the limit there{or_wait(limit)}."
+            )
+
+    def _exceeded(self, usd: float) -> Standing | None:
+        return next((limit for limit in self._limits if usd > limit.left), None)
+
+    def explain(self, missing: Sequence[Failed]) -> None:
+        """Raises for answers that did not come."""
+        kept = f"{self._n - len(missing)} of {self._n} are answered and kept; the same command goes on from there."
+        spent = next((limit for limit in self._limits if limit.left == self.limit_usd), None)
+        tried = [failed.why for failed in missing if failed.kind == "unavailable"]
+        if spent is not None and not tried:
+            raise BudgetError(
+                f"eval: {self._name}: {missing[0].why}: {spent.place} in clw.toml.\n"
+                f"{kept} Raise the limit there{or_wait(spent)}."
+            )
+        raise EndpointError(f"{self._name}: {(tried or [missing[0].why])[-1]}.\n{kept}".replace("..\n", ".\n"))
+
+
+def _answer(reply: Reply) -> dict[str, object]:
+    return {
+        "output": _said(reply),
+        "n_input_tokens": reply.prompt_tokens,
+        "n_output_tokens": reply.completion_tokens,
+        "termination": reply.finish_reason,
+        "confidence": None,
+        "error": None,
+        "latency_ms": reply.latency_ms,
+        "cost_usd": reply.cost_usd,
+    }
+
+
+def _said(reply: Reply) -> str:
+    """The text, and after it the calls as models write them into theirs."""
+    calls = [
+        f"<tool_call>{json.dumps({'name': call['name'], 'arguments': call['arguments']})}</tool_call>"
+        for call in reply.tool_calls
+    ]
+    return "\n".join([*([reply.text] if reply.text or not calls else []), *calls])
+
+
+def _refused(failed: Failed) -> dict[str, object]:
+    nothing = dict.fromkeys(
+        ("output", "n_input_tokens", "n_output_tokens", "confidence", "latency_ms", "cost_usd"), None
+    )
+    return {**nothing, "termination": "error", "error": failed.why}

@@ -1,0 +1,38 @@
+"""Classification: labels as they are compared."""
+
+import polars as pl
+import pytest
+
+from clworkbench.errors import ClwError
+from clworkbench.scorers.classification import is_classification, labels
+from clworkbench.scorers.names import gold_outputs, scorer
+
+
+def test_a_whole_output_is_the_label_whatever_its_case_and_punctuation():
+    outputs, expected = (
+        pl.Series(["Card_arrival.", "lost card", None, "x"]),
+        pl.Series(["card arrival", "lost", "a", None]),
+    )
+    assert scorer("classification")(outputs, expected).to_list() == [1, 0, 0, None]
+    assert labels("classification", outputs, expected).rows() == [
+        ("card arrival", "card arrival"), ("lost", "lost card"), ("a", None), (None, "x"),
+    ]  # fmt: skip
+
+
+def test_a_field_of_json_is_the_label():
+    name = "classification:intent"
+    outputs = pl.Series(['{"intent": "lost"}', '{"intent": 1}', "lost", '{"other": 2}'])
+    expected = pl.Series(["lost", '{"intent": 1}', "lost", '{"intent": "lost"}'])
+    assert scorer(name)(outputs, expected).to_list() == [1, 1, 0, 0]
+    assert labels(name, outputs, expected).rows() == [("lost", "lost"), ("1", "1"), ("lost", None), ("lost", None)]
+    assert gold_outputs(name, pl.Series(["lost"])).to_list() == ['{"intent": "lost"}']
+
+
+def test_no_field_is_refused_and_other_scorers_are_no_classification():
+    with pytest.raises(ClwError, match="after classification: stands a field"):
+        scorer("classification:")
+    assert [is_classification(name) for name in ("classification:a", "classification", "exact_match")] == [
+        True,
+        True,
+        False,
+    ]
