@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clworkbench.loop.model import evaluate
     from clworkbench.loop.pick import pick
     from clworkbench.loop.policy import explain_policy
+    from clworkbench.loop.recency import recency
     from clworkbench.loop.repeated import repeated
     from clworkbench.loop.replay import replay
     from clworkbench.loop.report import report
@@ -80,6 +81,7 @@ _HOMES = {
     "estimated": "loop.estimate",
     "freeze_suite": "loop.data",
     "draw_suite": "loop.draw",
+    "recency": "loop.recency",
     "build": "loop.convert",
     "dataset": "loop.trainable",
     "token_statistics": "loop.trainable",
@@ -158,6 +160,7 @@ __all__ = [
     "pull",
     "push",
     "rates",
+    "recency",
     "release",
     "repeated",
     "replay",

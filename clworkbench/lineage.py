@@ -91,7 +91,7 @@ def trace(workspace: Workspace, wanted: str) -> Lineage:
         return Lineage(start, kind, _records(workspace, _row(start, 0)), pl.concat([_said_of(workspace, signal), up]))
     if kind == "label":
         label = start.removeprefix("label:")
-        holders = _holders(workspace, label, "label_ids")
+        holders = [*_holders(workspace, label, "label_ids"), *_held_against(workspace, label)]
         return Lineage(start, kind, _about(workspace, label), _walk(workspace, holders, upwards=True))
     artefacts = _walk(workspace, _parents(workspace, start), upwards=False)
     sets = pl.concat([_row(start, 0), artefacts]).filter(pl.col("kind").is_in(ROW_KINDS))
@@ -193,6 +193,12 @@ def _holders(workspace: Workspace, own: str, column: str) -> list[str]:
         for node, found in rows.items()
         if column in found.collect_schema() and found.select(holds).collect().item()
     ]
+
+
+def _held_against(workspace: Workspace, label: str) -> list[str]:
+    """What judges were held against the labels of its batch."""
+    rows = workspace.scan("labels").filter(pl.col("label_id") == label).select("batch_id").unique().collect()
+    return [judge for batch in rows["batch_id"] for judge in workspace.catalog.children(f"labels:{batch}")]
 
 
 def _said_of(workspace: Workspace, signal: str) -> pl.DataFrame:

@@ -129,8 +129,8 @@ def _(mo):
     mo.md(r"""
     ## Is a slice worse, or only small?
 
-    Where intervals are wide, the slice is small. Where they do not reach the others, look at its examples: the worst
-    ones first, with what the model answered.
+    Where intervals are wide, the slice is small. Where they do not reach the others, look at its examples, the worst
+    first. What was answered stands side by side in `07_compare_and_release`.
     """)
     return
 
@@ -151,6 +151,9 @@ def _(mo):
       `07_compare_and_release`.
     - A suite is too small, or none is of production: freeze more examples with `clw suite NAME FILE`, or draw one from
       traffic with `clw suite draw NAME`, whose scores then estimate production.
+    - Better only on the newest traffic? Draw two suites, `clw suite draw week --newest 7d` and `clw suite draw older
+      --before DATE`; `clw recency MODEL` holds the gain on the one against the loss on the other, and
+      `clw.recency(workspace, MODEL)` draws it.
     - Another scorer, several repetitions, longer answers: `[evals]` in `clw.toml`. Gates that are edited after scores
       were seen are a finding.
     - Scored elsewhere (Inspect, lm-evaluation-harness, tau2-bench): `clw scores import FILE`.

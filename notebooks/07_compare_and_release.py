@@ -80,8 +80,8 @@ def _(TEXTS, challenger, champion, clw, workspace):
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
-    Slice by slice: the mean difference with its 90 % interval. A green dot is shown better, a red one shown worse; where
-    the interval crosses the line, nothing is shown yet.
+    Slice by slice: the mean difference with its 90 % interval. A dot is shown better, a square shown worse, and a ring
+    neither yet.
     """)
     return
 
@@ -157,10 +157,10 @@ def _(mo):
     mo.md(r"""
     ## Release
 
-    `RELEASE = True` in the settings ships the challenger where its gate against the model that serves, on all suites and
-    by today's gates, says promote; anything else is refused in words. The way back is one command and takes seconds:
-    `clw rollback`, or `clw.rollback(workspace)`. It is recorded, and what was rolled back ships again only when a
-    person asks for it.
+    `RELEASE = True` in the settings ships the challenger where its gate against the model that serves, on all suites
+    and by today's gates, says promote; anything else is refused in words. The way back is one command and takes
+    seconds: `clw rollback`, or `clw.rollback(workspace)`. It is recorded, and what was rolled back ships again only
+    when a person asks for it.
     """)
     return
 

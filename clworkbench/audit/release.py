@@ -22,7 +22,7 @@ from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
 
 NEAR = 1e-9
-MEANS = ("model", "suite", "n", "metrics", "slices", "terminations")
+MEANS = ("model", "suite", "n", "metrics", "slices", "terminations", "f1", "classes", "production")
 AGAIN = "Hold the run against the champion again: `clw gate RUN`"
 AROUND = ("gates_edited", "leak", "imported", "judge_uncalibrated")
 """Findings that do not come from the scores."""
@@ -260,13 +260,16 @@ def evaluation(workspace: Workspace, artefact_id: str) -> list[Check]:
         said = msgspec.convert(manifest, EvalManifest)
         if heir := workspace.catalog.heir(f"suite:{said.suite}"):
             return [*checks, failed("scores", 1, f"{FORGOTTEN} of {said.suite}: evaluate again on {heir}")]
-        found = summary(_scores(workspace, said.batch_id)).as_dict()
+        frozen = f"suite:{said.suite}"
+        here = "imported" not in said.asked and workspace.catalog.artefact(frozen)
+        examples = workspace.rows(frozen) if here else None
+        found = summary(_scores(workspace, said.batch_id), examples).as_dict()
     except (msgspec.ValidationError, ClwError) as error:
         return [*checks, failed("scores", 1, f"{error} {RESTORE}.")]
     made = stable_id("eval", said.model, f"suite:{said.suite}", said.asked)
     if said.batch_id != made or not said.id.endswith(made[:10]):
         return [*checks, failed("scores", 1, f"its name is not made of model, suite and settings. {RESTORE}.")]
-    differs = [key for key in MEANS if not _near(manifest.get(key), found[key])]
+    differs = [key for key in MEANS if not _near(manifest.get(key), found.get(key))]
     if differs:
         return [*checks, failed("scores", len(differs), f"the scores give other {some(differs)}. {RESTORE}.")]
     return [*checks, passed("scores", said.n, f"give the means in the manifest, for {said.model} on {said.suite}")]

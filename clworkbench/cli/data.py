@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clworkbench.cli.label import label
-from clworkbench.cli.suite import suite
+from clworkbench.cli.suite import recency, suite
 from clworkbench.cli.verb import Answer, Moment, answers, known_at, workspace_option
 from clworkbench.display.text import short
 
@@ -232,4 +232,4 @@ def lineage(id: str, whole: bool, workspace: str) -> Answer:
     return found.as_dict(), found.lines(2**31) if whole else found.lines()
 
 
-VERBS = [ingest, select, label, build, suite, lineage]
+VERBS = [ingest, select, label, build, suite, recency, lineage]

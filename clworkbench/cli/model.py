@@ -116,7 +116,8 @@ def evaluate(model: str, suite: str, repetitions: int | None, workspace: str) ->
     with progress_bar("evaluate") as advance:
         done = score(Workspace(workspace), model, suite, repetitions=repetitions, advance=advance)
     report = done.report()
-    return done.as_dict(), [*done.lines(), *table(report.frame), *over_traffic(report.production)]
+    of_classes = table(report.f1) if report.f1.height else []
+    return done.as_dict(), [*done.lines(), *table(report.frame), *of_classes, *over_traffic(report.production)]
 
 
 VERBS = [train, evaluate, export]

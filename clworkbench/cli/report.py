@@ -31,7 +31,9 @@ def report(name: str, texts: bool, out: Path | None, workspace: str) -> Answer:
     place = made.write(out or Path(f"report-{made.gate.removeprefix('gate:')}.html"))
     found = {"gate": made.gate, "decision": made.decision, "file": str(place), "texts": texts}
     size = place.stat().st_size / 1000
-    return found, [f"{made.gate} says {made.decision}: {place} ({size:,.0f} kB, {'with' if texts else 'without'} texts)"]
+    return found, [
+        f"{made.gate} says {made.decision}: {place} ({size:,.0f} kB, {'with' if texts else 'without'} texts)"
+    ]
 
 
 VERBS = [report]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from clworkbench.cli.verb import Answer, InOrder, Moment, answers, known_at, workspace_option
+from clworkbench.cli.verb import Answer, InOrder, Moment, No, answers, known_at, workspace_option
 
 
 class SuiteGroup(InOrder):
@@ -82,4 +82,25 @@ def draw(
     return made.as_dict(), made.lines()
 
 
-VERBS = [suite]
+@click.command()
+@click.argument("challenger")
+@click.option("--against", metavar="CHAMPION", help="The model that serves now, when left out.")
+@click.option("--newest", metavar="SUITE", help="Of the newest traffic; the drawn one that begins last when left out.")
+@click.option("--older", metavar="SUITE", multiple=True, help="Of older traffic; all drawn from before when left out.")
+@workspace_option
+@answers
+def recency(
+    challenger: str, against: str | None, newest: str | None, older: tuple[str, ...], workspace: str
+) -> Answer | No:
+    """Hold CHALLENGER's gain on the newest traffic against its loss on older (1: a loss on older traffic is shown).
+
+    On suites that `clw suite draw` drew, weighed by how they were drawn.
+    """
+    from clworkbench.display.progress import progress_bar
+    from clworkbench.loop.recency import recency as held
+    from clworkbench.workspace import Workspace
+
+    with progress_bar("recency") as advance:
+        found = held(Workspace(workspace), challenger, against=against, newest=newest, older=older, advance=advance)
+    answer = found.as_dict(), found.lines()
+    return No(answer) if found.lost else answer

@@ -104,7 +104,7 @@ class JudgeAgreement:
         return judge_figure(self.frame, self.min_kappa, weighted=self.ratings is not None, title=title)
 
     def _repr_html_(self) -> str:
-        kind = "Cohen's kappa" if self.ratings is None else "Cohen's kappa, differences by their squares"
+        kind = "Cohen's kappa" if self.ratings is None else "Cohen's kappa (differences by their squares)"
         rates = ("sensitivity", "specificity") if self.ratings is None else ()
         rows = [
             (
@@ -120,7 +120,13 @@ class JudgeAgreement:
         ]
         titles = ("slice", "n", "no grade", "same", "kappa", "95 %", *rates, "judge higher by")
         caption = f"{kind} of judge:{self.judge} ({self.model}) and people; it {self._may()}"
-        return html_table(titles, rows, caption=caption) + self._met()
+        return html_table(titles, rows, caption=caption) + self._met() + self._doubts()
+
+    def _doubts(self) -> str:
+        """Slices in which nothing is shown, and what was left out."""
+        rows = [(f"slice {name}", why) for name, why in self.doubtful.items()]
+        rows += [(f"{n:,} labelled answers left out", why) for why, n in self.left_out.items()]
+        return html_table(("beside", "why"), rows) if rows else ""
 
     def _met(self) -> str:
         """The confusion, people's grades down and the judge's across."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from clworkbench.display.figures import SERIES, plain, styled
+from clworkbench.display.html import html_table
 from clworkbench.errors import EvidenceError
 from clworkbench.evals.classes import CLASSES, F1S, of_classes
 from clworkbench.evals.production import PRODUCTION, drawn_of, in_words, production
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 ALL = "all"
+
+LINES = SERIES[1:]
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+"""Colours and shapes of scorers, in the order in which they come."""
 
 MEANS = pl.Schema(
     {
@@ -81,17 +87,12 @@ class EvalReport:
         return f"EvalReport({self.model} on {self.suite}: {said})"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("slice", "scorer", "n", "mean (95 %)", "not graded"))
-        body = "".join(
-            f"<tr><td>{escape(row['slice'])}</td><td>{escape(row['scorer'])}</td><td>{row['n']}</td>"
-            f"<td>{escape(_rate(row))}</td><td>{row['ungraded']}</td></tr>"
-            for row in self.frame.to_dicts()
-        )
+        rows = [(row["slice"], row["scorer"], row["n"], _rate(row), row["ungraded"]) for row in self.frame.to_dicts()]
+        means = html_table(("slice", "scorer", "n", "mean (95 %)", "not graded"), rows)
         ends = ", ".join(f"{escape(name)} {count}" for name, count in self.terminations.items())
         return (
             f"<div><p><b>{escape(self.model)}</b> on <b>{escape(self.suite)}</b>, {self.n} examples.</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            f"{_classes_html(self.f1, self.classes)}{_production_html(self.production)}"
+            f"{means}{_classes_html(self.f1, self.classes)}{_production_html(self.production)}"
             f"<p><small>How answers ended: {ends}.</small></p></div>"
         )
 
@@ -99,14 +100,20 @@ class EvalReport:
         """Means with their intervals by slice, one colour for each scorer."""
         import plotly.graph_objects as go
 
-        figure = go.Figure()
-        for (name,), rows in self.frame.filter(pl.col("n") > 0).group_by("scorer", maintain_order=True):
+        figure, drawn = go.Figure(), self.frame.filter(pl.col("n") > 0)
+        for number, ((name,), rows) in enumerate(drawn.group_by("scorer", maintain_order=True)):
             above, below = rows["high"] - rows["mean"], rows["mean"] - rows["low"]
             bars = {"type": "data", "array": above.to_list(), "arrayminus": below.to_list()}
-            places = [f"{where} (n = {n})" for where, n in rows.select("slice", "n").iter_rows()]
-            figure.add_scatter(x=rows["mean"].to_list(), y=places, error_x=bars, mode="markers", name=str(name))
-        figure.update_layout(title=f"{self.model} on {self.suite}", xaxis_title="mean score, 95 % interval")
-        return figure.update_yaxes(autorange="reversed")
+            places = [plain(f"{where}, n = {n}") for where, n in rows.select("slice", "n").iter_rows()]
+            look = {"size": 9, "color": LINES[number % len(LINES)], "symbol": SYMBOLS[number % len(SYMBOLS)]}
+            figure.add_scatter(
+                x=rows["mean"].to_list(), y=places, error_x=bars, mode="markers", marker=look, name=plain(str(name))
+            )
+        rates = drawn.select(pl.col("low", "high").is_between(0, 1).all()).row(0) == (True, True)
+        figure.update_xaxes(title="mean score, 95 % interval", range=[-0.02, 1.02] if rates else None)
+        figure.update_yaxes(autorange="reversed", automargin=True)
+        height = 130 + 34 * drawn["slice"].n_unique()
+        return styled(figure, title=f"{self.model} on {self.suite}", height=height)
 
 
 def summary(scores: pl.DataFrame, suite: pl.DataFrame | None = None) -> EvalReport:

@@ -84,8 +84,9 @@ class Answered(NamedTuple):
 def answered(workspace: Workspace, asking: Asking, examples: pl.DataFrame, meter: Meter, advance: Advance) -> Answered:
     """A model's answers to examples, each repetition its own row.
 
-    What arrives is kept at once, in batches: a killed call has lost the last of them, and the same call goes on. An
-    answer that redaction changes is not kept, for it would be graded as it was not given.
+    What arrives is kept at once, in batches: a killed call has lost the last of them, and the same call goes on. All of
+    it is redacted before anybody grades or keeps it, as the tables are: an answer is graded alike the second time, and
+    a judge elsewhere never sees more than is kept.
 
     Args:
         workspace: where answers are kept; one process at a time asks the same model in the same way.
@@ -112,7 +113,8 @@ def answered(workspace: Workspace, asking: Asking, examples: pl.DataFrame, meter
 
     def take(some: Some) -> None:
         nonlocal looked
-        store.keep(_kept(workspace, asking, some))
+        some = _redacted(workspace, some)
+        store.keep([Kept(asking.key, *q[:3], answer) for q, answer in some if answer["output"] is not None])
         found.update({(question.prompt, question.repetition): answer for question, answer in some})
         advance(len(asked) - len(waiting) + sum(key in found for key in missing), len(asked), "")
         if time.monotonic() - looked >= LOOK_EVERY_S:
@@ -180,20 +182,16 @@ def _ask_weights(
         take([(waiting[place], answer) for place, answer in zip(places, answers, strict=True)])
 
 
-def _kept(workspace: Workspace, asking: Asking, some: Some) -> list[Kept]:
-    """Those that may be kept: given, and holding nothing that redaction would take out."""
-    given = [(question, answer) for question, answer in some if answer["output"] is not None]
-    outputs = pl.Series("output", [answer["output"] for _, answer in given], dtype=pl.String)
-    clean = redacted(workspace, outputs) == outputs
+def _redacted(workspace: Workspace, some: Some) -> Some:
+    """By the patterns of ingest, unless redaction is off."""
+    if not some or workspace.settings.policy.redaction == "off":
+        return some
+    texts = {
+        name: redact_text(pl.Series(name, [answer[name] for _, answer in some], dtype=pl.String), workspace.pseudonyms)
+        for name in ("output", "error")
+    }
+    clean = zip(texts["output"], texts["error"], strict=True)
     return [
-        Kept(asking.key, question.prompt, question.repetition, question.example_id, answer)
-        for (question, answer), unchanged in zip(given, clean, strict=True)
-        if unchanged
+        (question, answer | {"output": output, "error": error})
+        for (question, answer), (output, error) in zip(some, clean, strict=True)
     ]
-
-
-def redacted(workspace: Workspace, texts: pl.Series) -> pl.Series:
-    """Texts of models as the tables may hold them: by the patterns of ingest, unless redaction is off."""
-    if workspace.settings.policy.redaction == "off" or texts.is_empty():
-        return texts
-    return redact_text(texts, workspace.pseudonyms)

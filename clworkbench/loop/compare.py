@@ -45,7 +45,7 @@ def compare(
     after, before = (pl.concat([scored(workspace, name, on, advance).scores for on in frozen]) for name in names)
     asked = [rule.metric for rule in gates(workspace, frozen, [after, before])]
     by = scorer or next((metric for metric in asked if metric not in LOWER_IS_BETTER), "reward")
-    found = side_by_side(before, after, by, examples_of(workspace, frozen))
+    found = side_by_side(before, after, by, examples_of(workspace, frozen), target=workspace.settings.gates.target)
     return found if texts else found.without_texts()
 
 

@@ -119,9 +119,10 @@ def drafted(
         weighing=Weighing(settings.half_life, as_of, _slices(workspace, found)),
     )
     examples = held_out(workspace)
-    made = made_of(workspace, kind, Known(found, labels, as_of, event_time), examples, rules)
+    known = Known(found, labels, as_of, event_time)
+    made = made_of(workspace, kind, known, examples, rules)
     proof = proved(asking(made.frame, kind), examples, workspace.pseudonyms, cut=rules.cut)
-    _check(made, proof, name, learned_by, _way_out(found, workspace.settings.outcomes))
+    _check(made, proof, name, learned_by, _way_out(known, workspace.settings.outcomes))
     named = {one.name: one.expression for one in named_in(found, condition or "", workspace.settings.slices)}
     config = _config(workspace, rules, condition, named) | {"experts": expert_keys(workspace)}
     about: dict[str, object] = {
@@ -191,10 +192,10 @@ def _counts(made: BuiltSet) -> dict[str, object]:
     }
 
 
-def _way_out(found: pl.DataFrame, rules: Sequence[OutcomeRule]) -> str:
+def _way_out(known: Known, rules: Sequence[OutcomeRule]) -> str:
     """What to do where no signal made a row."""
-    pending = unsettled(found, rules)
-    if pending.settled or not found.height:
+    pending = unsettled(known.signals, rules)
+    if pending.settled or known.labels.height or not known.signals.height:
         return "See them with `clw status`."
     told = pending.way_out(rules=bool(rules))
     return f"None is settled. What would settle them: {told}."

@@ -30,6 +30,9 @@ from clworkbench.workspace.folder import stable_id
 QUESTION = {True: "answer", False: "rating"}
 """What people were asked, by whether the judge says pass or fail: accepted or rejected, or rated."""
 
+WAIT_S = 600.0
+"""How long it waits for another process that asks the same judge, whose grades it then need not pay for."""
+
 PEOPLE = {"interaction_id": pl.String, "person": pl.Int64, "batches": pl.List(pl.String), "key": pl.String}
 """One row for each labelled answer: the grade that people gave, the batches of their labels, and `GRADES.key`."""
 
@@ -77,7 +80,8 @@ def judge_agreement(workspace: Workspace, name: str, *, advance: Advance = silen
     judge, said = judge_of(workspace, name), judge_settings(workspace, name)
     shown, left_out, suites = _shown(workspace, judge)
     _refuse_few(name, judge, shown, left_out)
-    with metered(workspace, "eval", f"{JUDGE}{name}") as meter:
+    own = f"{JUDGE}{name}"
+    with workspace.lease(own, "judge agree", wait_s=WAIT_S), metered(workspace, "eval", own) as meter:
         verdicts = ask(workspace, name, cleared_cases(workspace, shown), meter.through(advance))
     both = shown.with_columns(judge=pl.Series([verdict.grade for verdict in verdicts], dtype=pl.Int64))
     rows = both.select(list(GRADES)).cast(GRADES).sort("key")

@@ -11,7 +11,7 @@ from clworkbench.audit.budget import Meter, metered
 from clworkbench.display.progress import Advance, silent
 from clworkbench.display.text import short
 from clworkbench.errors import ModelError, SettingsError
-from clworkbench.loop.answering import Asking, answered, redacted
+from clworkbench.loop.answering import Asking, answered
 from clworkbench.loop.rules import gates_sha256, suites
 from clworkbench.loop.scoring import graded_with, scoring
 from clworkbench.models.names import ENDPOINT, ModelSpec, base_spec
@@ -99,9 +99,11 @@ class Evaluation:
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw eval --json`."""
         keys = ("model", "suite", "n", "metrics", "slices")
-        of_classes = {key: self.manifest[key] for key in ("f1", "classes", "production") if key in self.manifest}
+        more: dict[str, object] = {
+            key: self.manifest[key] for key in ("f1", "classes", "production") if key in self.manifest
+        }
         counts = {"known": self.known, "unanswered": self.unanswered().height}
-        return {**{key: self.manifest[key] for key in keys}, **of_classes, "cached": self.cached, **counts}
+        return {**{key: self.manifest[key] for key in keys}, **more, "cached": self.cached, **counts}
 
     def unanswered(self) -> pl.DataFrame:
         """One row for each answer that could not be given: `example_id`, `repetition`, and why (`error`)."""
@@ -219,7 +221,6 @@ def _score(
         grading = Grading.of(examples, workspace.settings.evals.scorers, suite.removeprefix("suite:"))
         found = answered(workspace, asking, grading.examples, meter, meter.through(advance))
         scores = grading.scores(found.frame, asking.spec.name)
-    scores = scores.with_columns(output=redacted(workspace, scores["output"]))
     detail = {"model": asking.spec.name, "suite": suite, "gates_sha256": before}
     workspace.write_batch(key, "eval", {"scores": scores}, detail=detail)
     return found.known

@@ -60,7 +60,9 @@ def report(workspace: Workspace, name: str, *, texts: bool = False) -> Report:
     """
     held = _held(workspace, name)
     kept = kept_report(held)
-    evals = [found for each in workspace.catalog.parents(str(held["id"])) if (found := workspace.catalog.artefact(each))]
+    evals = [
+        found for each in workspace.catalog.parents(str(held["id"])) if (found := workspace.catalog.artefact(each))
+    ]
     run = workspace.catalog.artefact(kept.challenger)
     sets = [each for each in workspace.catalog.parents(kept.challenger) if each.startswith("training_set:")]
     facts = Facts(
@@ -91,9 +93,7 @@ def _held(workspace: Workspace, name: str) -> dict[str, object]:
     return found[-1]
 
 
-def _pairs(
-    workspace: Workspace, held: Mapping[str, object], evals: list[dict[str, object]]
-) -> SideBySide | None:
+def _pairs(workspace: Workspace, held: Mapping[str, object], evals: list[dict[str, object]]) -> SideBySide | None:
     """Wins and losses on the very scores that the gate judged."""
     rules = cast("list[dict[str, object]]", held.get("rules") or [])
     metrics = [str(rule["metric"]) for rule in rules if rule["metric"] not in LOWER_IS_BETTER]
@@ -104,7 +104,8 @@ def _pairs(
     if not common:
         return None
     suites = sorted({SUITE + str(each["suite"]) for each in evals})
-    return side_by_side(before, after, common[0], examples_of(workspace, suites))
+    target = cast("str | None", held.get("target"))
+    return side_by_side(before, after, common[0], examples_of(workspace, suites), target=target)
 
 
 def _stands(workspace: Workspace, held: Mapping[str, object], evals: list[dict[str, object]]) -> list[str]:

@@ -33,7 +33,9 @@ def suites(workspace: Workspace, suite: str | None = None) -> list[str]:
         ids = [str(manifest["id"]).removeprefix("suite:") for manifest in workspace.catalog.artefacts("suite")]
         names = sorted({full.partition("@")[0] for full in ids})
     if not names:
-        raise ArtefactError("no suite to measure on. Freeze one: `clw suite NAME FILE`.")
+        raise ArtefactError(
+            "no suite to measure on. Freeze one: `clw suite NAME FILE`, or draw one: `clw suite draw NAME`."
+        )
     return [str(workspace.find("suite", name)["id"]) for name in names]
 
 

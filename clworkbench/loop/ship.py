@@ -23,6 +23,7 @@ from clworkbench.releases.drill import DrillReport
 from clworkbench.releases.drill import drill as plant_and_judge
 from clworkbench.releases.gates import Gate, judge, plan
 from clworkbench.releases.judges import judge_findings, unheard
+from clworkbench.releases.production import conversations
 from clworkbench.releases.report import FINDINGS, GATES, PRODUCTION, GateReport
 from clworkbench.schemas import SUITE
 from clworkbench.settings import settings_dict
@@ -67,7 +68,7 @@ def power(
         check(workspace)
     target = workspace.settings.gates.target
     asked = gates(workspace, on.suites, [] if on.imported is None else [on.imported])
-    return plan(on.examples, asked, discordant=discordant, truly=truly, target=target)
+    return plan(conversations(on.examples), asked, discordant=discordant, truly=truly, target=target)
 
 
 def drill(
@@ -89,7 +90,8 @@ def drill(
     scores = pl.concat([each.scores for each in evals])
     rules = gates(workspace, frozen, [scores])
     heard = unheard(scores, standings(workspace, rules, [each.manifest for each in evals]))
-    return plant_and_judge(heard, rules, target=workspace.settings.gates.target)
+    drawn = drawn_suites(workspace, frozen)
+    return plant_and_judge(heard, rules, target=workspace.settings.gates.target, drawn=drawn)
 
 
 def gate(

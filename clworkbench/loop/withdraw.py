@@ -65,8 +65,6 @@ def withdraw_scores(workspace: Workspace, model: str, suite: str | None = None, 
     made = f"{WITHDRAWAL}{str(held[batch])[:16]}"
     manifest = workspace.publish(made, parents=[evaluation], about=about)
     gates = tuple(each for each in workspace.catalog.children(evaluation) if each.startswith("gate:"))
-    served = tuple(
-        each for gate in gates for each in workspace.catalog.children(gate) if each.startswith("release:")
-    )
+    served = tuple(each for gate in gates for each in workspace.catalog.children(gate) if each.startswith("release:"))
     left = imported(workspace, model).get(on)
     return Withdrawn(manifest, gates, served, str(left["id"]) if left else None)

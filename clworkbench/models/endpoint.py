@@ -5,7 +5,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import repeat
 
 import msgspec
@@ -103,7 +103,7 @@ class Endpoint:
         tools: Sequence[str | None] | None = None,
         seeds: Sequence[int] | None = None,
         limit_usd: float | None = None,
-    ) -> Iterator[tuple[int, Reply | Failed]]:
+    ) -> Generator[tuple[int, Reply | Failed], None, None]:
         """Answers as they arrive: each with the place of its input.
 
         No more is sent once one fails as all would, three in a row find no answer, or what is asked could cost more

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from email.message import Message
 from typing import IO, NamedTuple
 
 MOST_BYTES = 16 << 20
@@ -69,9 +70,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follows none: the redirect itself is the answer."""
 
 
-def _read(
-    answer: IO[bytes], status: int, headers: http.client.HTTPMessage, until: float, timeout_s: float
-) -> Answered | Broken:
+def _read(answer: IO[bytes], status: int, headers: Message, until: float, timeout_s: float) -> Answered | Broken:
     """A server that drips is given up at the end of its time, one that pours at the end of its room."""
     found = io.BytesIO()
     # `read1` hands over what is there; `read` would wait for each piece to be full.

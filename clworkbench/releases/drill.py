@@ -11,7 +11,8 @@ import polars as pl
 from clworkbench.display.html import html_table
 from clworkbench.releases.gates import judge
 from clworkbench.releases.pairs import EXAMPLE, compare, in_slice
-from clworkbench.releases.protocol import Gate
+from clworkbench.releases.protocol import RESERVED, Gate
+from clworkbench.releases.report import GateReport
 
 SHARE, TIMES = "share of examples", "times"
 
@@ -87,7 +88,9 @@ class DrillReport:
         return html_table(tuple(shown.columns), shown.rows(), caption=caption)
 
 
-def drill(champion: pl.DataFrame, gates: Sequence[Gate], *, target: str | None = None) -> DrillReport:
+def drill(
+    champion: pl.DataFrame, gates: Sequence[Gate], *, target: str | None = None, drawn: pl.DataFrame | None = None
+) -> DrillReport:
     """Spoils a model's scores in several ways, more and more, until the gates block what came out.
 
     The spoiled scores are held against the model's own. What is spoiled first is drawn by a hash of the example's id,
@@ -97,15 +100,17 @@ def drill(champion: pl.DataFrame, gates: Sequence[Gate], *, target: str | None =
         champion: scores of one model (`schemas.SCORES`).
         gates: as they would judge.
         target: the target slice.
+        drawn: as `gates.judge` takes it.
 
     Raises:
         SettingsError: the gates mean nothing.
         EvidenceError: the scores cannot be compared.
     """
-    slices = compare(champion, champion).slice_names()
+    slices = [name for name in compare(champion, champion).slice_names() if name not in RESERVED]
     planted = plants(champion, gates, slices)
-    frame = pl.DataFrame([_found(champion, plant, gates, target) for plant in planted], schema=DRILL, orient="row")
-    blocking = {name for plant in planted for name in _violated(champion, plant, SIZES[plant.unit][-1], gates, target)}
+    held = partial(judge, champion, gates=gates, target=target, drawn=drawn)
+    frame = pl.DataFrame([_found(champion, plant, held) for plant in planted], schema=DRILL, orient="row")
+    blocking = {name for plant in planted for name in _violated(champion, plant, SIZES[plant.unit][-1], held)}
     models = champion["model"].drop_nulls().unique()
     unproven = [gate.name for gate in gates if gate.name not in blocking]
     return DrillReport(frame, unproven, str(models[0]) if len(models) else "(no scores)")
@@ -156,20 +161,20 @@ def _drawn(scores: pl.DataFrame, name: str, share: float) -> pl.Expr:
     return pl.struct(EXAMPLE).is_in(wanted.select(at=pl.struct(EXAMPLE))["at"].implode())
 
 
-def _found(champion: pl.DataFrame, plant: Plant, gates: Sequence[Gate], target: str | None) -> dict[str, object]:
+def _found(champion: pl.DataFrame, plant: Plant, held: Callable[[pl.DataFrame], GateReport]) -> dict[str, object]:
     n = champion.filter(in_slice(plant.slice, None)).select(EXAMPLE).n_unique()
     row: dict[str, object] = {"planted": plant.name, "unit": plant.unit, "n": n}
     for size in SIZES[plant.unit]:
-        if by := _violated(champion, plant, size, gates, target):
+        if by := _violated(champion, plant, size, held):
             said = f"{size:.0%} of them" if plant.unit == SHARE else f"{size:g} times"
             return row | {"blocked_at": size, "blocked_by": by, "says": said}
     return row | {"blocked_at": None, "blocked_by": [], "says": "never"}
 
 
 def _violated(
-    champion: pl.DataFrame, plant: Plant, size: float, gates: Sequence[Gate], target: str | None
+    champion: pl.DataFrame, plant: Plant, size: float, held: Callable[[pl.DataFrame], GateReport]
 ) -> list[str]:
     """The gates that block a regression of this size."""
     spoiled = plant.spoil(champion, size).with_columns(model=pl.lit("spoiled"))
-    report = judge(champion, spoiled, gates, target=target)
+    report = held(spoiled)
     return report.gates.filter(verdict="violated")["name"].to_list()

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 UNITS = {"cost_usd": "USD", "n_output_tokens": "tokens", "latency_ms": "ms"}
 """The metrics that cannot share an axis with scores and rates."""
 
+SYMBOLS = {"met": "circle", "violated": "square", "open": "circle-open", "unmeasured": "x"}
+"""A shape for each verdict, as colour alone does not tell them apart for everybody."""
+
 BETWEEN = 90
 """Pixels between two panels: room for the axis above."""
 
@@ -51,7 +54,12 @@ def _draw(figure: "Figure", panel: pl.DataFrame, at: int) -> None:
             x=[gate["difference"] for gate in gates],
             y=names,
             mode="markers",
-            marker={"size": 10, "color": [COLOURS[gate["verdict"]] for gate in gates]},
+            marker={
+                "size": 10,
+                "color": [COLOURS[gate["verdict"]] for gate in gates],
+                "symbol": [SYMBOLS[gate["verdict"]] for gate in gates],
+                "line": {"width": 2, "color": [COLOURS[gate["verdict"]] for gate in gates]},
+            },
             error_x={
                 "type": "data",
                 "symmetric": False,

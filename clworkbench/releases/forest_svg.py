@@ -71,6 +71,8 @@ def _axis(lowest: float, highest: float, scale: float, height: int) -> str:
         x = LABELS + (value - lowest) * scale
         crowded = value != 0.0 and abs(x - (LABELS - lowest * scale)) < 48
         texts += (
-            "" if crowded else f"<text x='{x:.1f}' y='{height - 6}' text-anchor='{anchor}' class='tick'>{value:+g}</text>"
+            ""
+            if crowded
+            else f"<text x='{x:.1f}' y='{height - 6}' text-anchor='{anchor}' class='tick'>{value:+g}</text>"
         )
     return texts

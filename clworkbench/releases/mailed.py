@@ -29,13 +29,13 @@ th { text-align: left; color: var(--muted); font-weight: 600; }
 td, th { border-bottom: 1px solid var(--line); padding: 3px 8px; vertical-align: top; }
 svg text { font: 13px system-ui, sans-serif; fill: var(--ink); } svg .tick { font-size: 12px; fill: var(--muted); }
 svg .zero { stroke: var(--muted); } svg .reach { stroke: var(--muted); stroke-width: 2; }
-code { overflow-wrap: anywhere; } .alarm { border-left: 4px solid #b42318; padding: 4px 12px; }
+code { overflow-wrap: anywhere; } .since { border-left: 4px solid var(--muted); padding: 4px 12px; }
 """
 
 MEASURED = (
     "Scores are paired by example; repetitions are averaged within theirs. Right and wrong answers: exact McNemar for "
-    "“better”, Tango's score interval for “not worse”; other scores: sign flips. Violations are tested by Holm over all "
-    "gates; intervals are 90 %, p one-sided."
+    "“better”, Tango's score interval for “not worse”; other scores: sign flips. Violations are tested by Holm over "
+    "all gates; intervals are 90 %, p one-sided."
 )
 
 
@@ -70,7 +70,7 @@ def page(facts: Facts) -> str:
     title = f"{report.decision.capitalize()}: {report.challenger} against {report.champion}"
     sections = [
         f"<h1>{escape(title)}</h1><p><small>{escape(str(facts.gate['id']))}, {_day(facts.gate)}</small></p>",
-        "".join(f"<p class='alarm'>{escape(each)}</p>" for each in facts.stands),
+        "".join(f"<p class='since'>{escape(each)}</p>" for each in facts.stands),
         _section("The gates, and findings", report._repr_html_(), _forest(report)),
         _section("Wins and losses", *_pairs(facts)),
         _section("What the challenger learned from", _lineage(facts)),
@@ -100,9 +100,8 @@ def _day(manifest: Mapping[str, object]) -> str:
 
 
 def _forest(report: GateReport) -> str:
-    """Scores and rates only: costs and lengths have units of their own, and stand in the table."""
-    units = LOWER_IS_BETTER - {"abnormal_termination"}
-    rows = report.gates.filter(~pl.col("metric").is_in(list(units))).to_dicts()
+    """Scores only, of which more is better; what else gates ask stands in the table."""
+    rows = report.gates.filter(~pl.col("metric").is_in(list(LOWER_IS_BETTER))).to_dicts()
     return forest_svg(rows, title="Each gate's difference with its 90 % interval")
 
 
@@ -129,9 +128,10 @@ def _lineage(facts: Facts) -> str:
         return f"{run}<p>The run names no training set.</p>"
     named = {"training set": facts.training_set.get("id")} | {key: facts.training_set.get(key) for key in SET_KEYS}
     dropped = facts.training_set.get("dropped")
-    rows = list(dropped.items()) if isinstance(dropped, Mapping) else []
-    left = html_table(("left out", "rows"), rows, caption="Left out on the way, in this order") if rows else ""
-    return run + _facts(named) + left
+    rules = list(dropped.items()) if isinstance(dropped, Mapping) else []
+    took = [(reason, n) for reason, n in rules if n]
+    said = f"Left out on the way, in this order; {len(rules) - len(took)} of {len(rules)} rules took nothing"
+    return run + _facts(named) + html_table(("left out", "rows"), took, caption=said) * bool(rules)
 
 
 def _facts(facts: Mapping[str, object]) -> str:
@@ -141,7 +141,7 @@ def _facts(facts: Mapping[str, object]) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {each}" for key, each in value.items())
+        return ", ".join(f"{key} {_value(each)}" for key, each in value.items() if each is not None)
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -26,6 +26,20 @@ def drawn_of(suites: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=DRAWN), *(rows.select(list(DRAWN)) for rows in found)])
 
 
+def conversations(examples: pl.DataFrame) -> pl.DataFrame:
+    """What gates count: a row for each conversation that was drawn, with the slices of its examples, and each other.
+
+    Args:
+        examples: `slices`, and of suites `group` and `inclusion`.
+    """
+    if "inclusion" not in examples.columns or not examples["inclusion"].count():
+        return examples
+    one = examples.filter(pl.col("inclusion").is_not_null()).with_columns(pl.coalesce("group", "example_id"))
+    slices = pl.col("slices").explode(keep_nulls=False, empty_as_null=False).unique().sort()
+    units = one.group_by("group", maintain_order=True).agg(slices)
+    return pl.concat([examples.filter(pl.col("inclusion").is_null()).select("slices"), units.select("slices")])
+
+
 def production(gates: Sequence[Gate], pairs: Mapping[str, Pairs], target: str | None) -> pl.DataFrame:
     """Each gate's difference over the traffic that each drawn suite stands for: `report.PRODUCTION`.
 

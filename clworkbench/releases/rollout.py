@@ -5,7 +5,7 @@ back with a chance of at most alpha: outcomes have half of it, the other guardra
 split theirs among the stages, each of which they look at anew, since load moves them. A challenger that is worse than
 the margins passes a stage with a chance of at most alpha: a stage is passed when the lower bound of the difference lies
 above its margin's end, not when some number of conversations is reached, for a number shows nothing. Guardrails can
-send back, not withhold.
+send back, not withhold; arms that are not as large as their chances say withhold.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import polars as pl
 
 from clworkbench.display.html import html_table
 from clworkbench.errors import EvidenceError
+from clworkbench.releases.arm_shares import mismatch
 from clworkbench.releases.rollout_evidence import checked, checks, outcomes
 from clworkbench.settings.rollout import RolloutSettings, StageSettings
 from clworkbench.statistics.sequential import Totals, bounded, rows_needed, totals
@@ -119,6 +120,8 @@ def decide(
     passed = bool((frame.filter(name="outcome")["low"] > -asked.margin).fill_null(value=False).item())
     over = now >= began + asked.at_least
     then = stages(settings)[stages(settings).index(stage) + 1]
+    if uneven := mismatch(rows):
+        return RolloutDecision("stay", stage, stage, uneven, frame, pending=pending)
     if passed and over:
         because = f"outcomes are shown not worse by more than {_points(asked.margin)}, and no guardrail is violated"
         action: Action = "close" if then == FULL else "advance"

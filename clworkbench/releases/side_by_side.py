@@ -10,7 +10,7 @@ from clworkbench.errors import EvidenceError
 from clworkbench.releases.gates import judge
 from clworkbench.releases.pairs import Comparison, compare, in_slice, pair
 from clworkbench.releases.pairs_html import TEXTS, examples_html, head_html
-from clworkbench.releases.protocol import Gate
+from clworkbench.releases.protocol import RESERVED, Gate
 from clworkbench.releases.report import interval
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ OUTCOMES: tuple[str, ...] = get_args(Outcome)
 
 SIDE_BY_SIDE = pl.Schema(
     {
-        "suite": pl.String,
-        "example_id": pl.String,
-        "slices": pl.List(pl.String),
-        "outcome": pl.String,
-        "champion": pl.Float64,
-        "challenger": pl.Float64,
-        "input": pl.String,
-        "expected": pl.String,
-        "champion_output": pl.String,
-        "challenger_output": pl.String,
+        "suite": pl.String(),
+        "example_id": pl.String(),
+        "slices": pl.List(pl.String()),
+        "outcome": pl.String(),
+        "champion": pl.Float64(),
+        "challenger": pl.Float64(),
+        "input": pl.String(),
+        "expected": pl.String(),
+        "champion_output": pl.String(),
+        "challenger_output": pl.String(),
     }
 )
 """One row for each example that both models were graded on, the largest losses first, then the largest wins, then ties.
@@ -50,6 +50,7 @@ class SideBySide:
             `difference` (mean, challenger minus champion), `low`, `high` (90 %), `verdict` (`met`: shown better;
             `violated`: shown worse, Holm over the slices; `open`: neither), and the other columns of `GATES`.
         scorer: whose scores are compared.
+        target: the target slice; all outside it is the slice `rest`.
     """
 
     frame: pl.DataFrame
@@ -57,6 +58,7 @@ class SideBySide:
     scorer: str
     champion: str
     challenger: str
+    target: str | None = None
 
     def only(self, slice: str | None = None, outcome: Outcome | None = None) -> "SideBySide":
         """The examples of one slice, or of one outcome: `win`, `loss` or `tie`.
@@ -69,7 +71,7 @@ class SideBySide:
             raise EvidenceError(f"no slice {slice!r} among these examples. There: {', '.join(known[:20])}.")
         if outcome is not None and outcome not in OUTCOMES:
             raise EvidenceError(f"no outcome {outcome!r}. There: {', '.join(OUTCOMES)}.")
-        some = self.frame.filter(in_slice(slice or "all", None))
+        some = self.frame.filter(in_slice(slice or "all", self.target))
         return replace(self, frame=some if outcome is None else some.filter(outcome=outcome))
 
     def without_texts(self) -> "SideBySide":
@@ -106,7 +108,9 @@ class SideBySide:
         return forest(named, title=f"{self.scorer}: {self.challenger} against {self.champion}")
 
 
-def side_by_side(champion: pl.DataFrame, challenger: pl.DataFrame, scorer: str, suites: pl.DataFrame) -> SideBySide:
+def side_by_side(
+    champion: pl.DataFrame, challenger: pl.DataFrame, scorer: str, suites: pl.DataFrame, *, target: str | None = None
+) -> SideBySide:
     """Puts two models' answers side by side.
 
     Args:
@@ -114,6 +118,7 @@ def side_by_side(champion: pl.DataFrame, challenger: pl.DataFrame, scorer: str, 
         challenger: the other's.
         scorer: whose scores make wins and losses; higher is better.
         suites: what was asked, `suite` and the columns of `schemas.SUITE`; may lack examples, or be empty.
+        target: the target slice; all outside it is the slice `rest`.
 
     Raises:
         EvidenceError: the scores cannot be compared, or no example has this score on both sides.
@@ -132,31 +137,32 @@ def side_by_side(champion: pl.DataFrame, challenger: pl.DataFrame, scorer: str, 
         .sort(pl.col("outcome").replace_strict({"loss": 0, "win": 1, "tie": 2}), -change.abs(), "suite", "example_id")
         .select(list(SIDE_BY_SIDE))
     )
-    gates = [
-        Gate(name, scorer, name, "better", 0.0, required=True)
-        for name in ("all", *(each for each in comparison.slice_names() if each != "all"))
-    ]
-    report = judge(champion, challenger, gates)
-    slices = report.gates.filter(pl.col("n") > 0).join(_won(frame), on="slice", how="left", maintain_order="left")
-    return SideBySide(frame, slices, scorer, report.champion, report.challenger)
+    names = ["all", *(each for each in comparison.slice_names() if each not in RESERVED), *(["rest"] if target else [])]
+    report = judge(
+        champion, challenger, [Gate(name, scorer, name, "better", 0.0, required=True) for name in names], target=target
+    )
+    won = pl.concat([_won(frame, name, target) for name in names])
+    slices = report.gates.filter(pl.col("n") > 0).join(won, on="slice", how="left", maintain_order="left")
+    return SideBySide(frame, slices, scorer, report.champion, report.challenger, target)
 
 
-def _won(frame: pl.DataFrame) -> pl.DataFrame:
-    """`slice`, `wins`, `losses` and `ties`."""
-    whole = frame.select("outcome", slice=pl.lit("all"))
-    parts = frame.select("outcome", slice="slices").explode("slice", empty_as_null=True).drop_nulls("slice")
-    outcome = pl.col("outcome")
-    return (
-        pl.concat([whole, parts.filter(pl.col("slice") != "all")])
-        .group_by("slice")
-        .agg(wins=(outcome == "win").sum(), losses=(outcome == "loss").sum(), ties=(outcome == "tie").sum())
+def _won(frame: pl.DataFrame, name: str, target: str | None) -> pl.DataFrame:
+    """One row: `slice`, `wins`, `losses` and `ties`."""
+    outcome = pl.col("outcome").filter(in_slice(name, target))
+    return frame.select(
+        slice=pl.lit(name),
+        wins=(outcome == "win").sum(),
+        losses=(outcome == "loss").sum(),
+        ties=(outcome == "tie").sum(),
     )
 
 
 def _answers(comparison: Comparison, scorer: str) -> pl.DataFrame:
     """`example` and both outputs, of the first repetition that both have."""
     sides = [
-        side.filter(pl.col("scorer") == scorer).select("example", "repetition", pl.col("output").alias(f"{name}_output"))
+        side.filter(pl.col("scorer") == scorer).select(
+            "example", "repetition", pl.col("output").alias(f"{name}_output")
+        )
         for name, side in comparison.sides().items()
     ]
     both = sides[0].join(sides[1], on=["example", "repetition"])

@@ -91,8 +91,8 @@ def pairs(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", max_tokens: 
         said = (said_by_assistant(tokenizer, prompt, messages, tools, answer) for messages, answer in both)
         made.append((before, *answers, *said, weight))
     tokens, own = pl.List(pl.Int64), pl.List(pl.Boolean)
-    schema = {"prompt_ids": tokens, "chosen_ids": tokens, "rejected_ids": tokens}
-    schema |= {"chosen_said": own, "rejected_said": own, "weight": pl.Float64()}
+    ids = {"prompt_ids": tokens, "chosen_ids": tokens, "rejected_ids": tokens}
+    schema = {**ids, "chosen_said": own, "rejected_said": own, "weight": pl.Float64()}
     tokenised = pl.DataFrame(made, schema=schema, orient="row")
     names = ["chosen_ids", "rejected_ids", "chosen_said", "rejected_said"]
     fitting = kept(tokenised, names, max_tokens)

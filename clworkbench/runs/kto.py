@@ -122,8 +122,8 @@ def answers(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", settings: 
         said = said_by_assistant(tokenizer, prompt, completion, tools, answer)
         made.append((begins, answer, said, label, weight))
     tokens, own = pl.List(pl.Int64), pl.List(pl.Boolean)
-    schema = {"prompt_ids": tokens, "completion_ids": tokens, "completion_said": own}
-    schema |= {"label": pl.Boolean(), "weight": pl.Float64()}
+    answer_columns = {"prompt_ids": tokens, "completion_ids": tokens, "completion_said": own}
+    schema = {**answer_columns, "label": pl.Boolean(), "weight": pl.Float64()}
     tokenised = pl.DataFrame(made, schema=schema, orient="row")
     found = kept(tokenised, ["completion_ids", "completion_said"], settings.max_tokens)
     shuffled = found.frame[np.random.default_rng(settings.seed).permutation(found.frame.height)]

@@ -98,9 +98,9 @@ class Judge:
 
     def asks_again(self, asked: Sequence[Message], reply: str) -> list[dict[str, object]]:
         """The messages after a reply that could not be read."""
-        said = [{"role": "assistant", "content": reply[:QUOTED] or "(nothing)"}]
-        again = {"role": "user", "content": AGAIN.format(schema=self._schema())}
-        return [*(dict(message) for message in asked), *said, again]
+        said: dict[str, object] = {"role": "assistant", "content": reply[:QUOTED] or "(nothing)"}
+        again: dict[str, object] = {"role": "user", "content": AGAIN.format(schema=self._schema())}
+        return [*(dict(message) for message in asked), said, again]
 
     def grade(self, reply: str) -> int | None:
         """The grade that a reply gives; None where it is not one JSON object with a grade of the scale.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from clworkbench.statistics.intervals import Interval
+from clworkbench.statistics.intervals import Interval, wilson
 from clworkbench.statistics.paired import Floats
 
 DRAWS = 1_000
@@ -39,7 +39,8 @@ def f1(pairs: pl.DataFrame, *, level: float = 0.95, seed: int = 0) -> Classes:
     Args:
         pairs: one row for each answer, at least one: `example`, `expected`, `predicted` (null where there is none).
             Several answers to an example share its weight, and are drawn together.
-        level: of the intervals, which are percentiles of 1,000 draws of whole examples.
+        level: of the intervals, which are percentiles of 1,000 draws of whole examples. Where these are all the same
+            (all is right, or nothing), Wilson's interval stands instead, of macro F1 the mean of the classes'.
         seed: of the draws.
 
     Returns:
@@ -61,10 +62,15 @@ def f1(pairs: pl.DataFrame, *, level: float = 0.95, seed: int = 0) -> Classes:
     held = sampled[:, 1] > 0
     macros = np.where(held, there, 0.0).sum(1) / held.sum(1)
     low, high = np.nanquantile(np.where(held, there, np.nan), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    wilsons = [wilson(value * n, n, level=level) for value, n in zip(here, whole[1], strict=True)]
+    flat: Floats = np.array(wilsons, dtype=np.float64)
+    low, high = (np.where(low == high, flat[:, at], end) for at, end in enumerate((low, high)))
     table = pl.DataFrame(
         {"label": labels, "n": whole[1], "predicted": whole[2], "right": whole[0], "f1": here, "low": low, "high": high}
     )
-    return Classes(F1(float(here.mean()), _ends(macros, level)), F1(float(micro), _ends(micros, level)), table)
+    across = _ends(macros, level, Interval(float(low.mean()), float(high.mean())))
+    together = _ends(micros, level, wilson(float(micro) * n, n, level=level))
+    return Classes(F1(float(here.mean()), across), F1(float(micro), together), table)
 
 
 def _counts(pairs: pl.DataFrame, labels: pl.Series) -> Floats:
@@ -91,6 +97,7 @@ def _ratio(counts: Floats) -> Floats:
     return found
 
 
-def _ends(values: Floats, level: float) -> Interval:
+def _ends(values: Floats, level: float, flat: Interval) -> Interval:
+    """The percentiles of the draws; `flat` where all draws are the same, which is no proof of anything."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+    return flat if low == high else Interval(float(low), float(high))

@@ -32,8 +32,8 @@ def leaks(
     """How each training row leaks into held-out examples; takes time in proportion to the texts.
 
     Args:
-        rows: training rows of any kind of set, with `group`; `groups` (a list), `user_key`, `conversation_id`,
-            `signal_ids`, `at` and `split` are looked at where they are there.
+        rows: training rows of any kind of set, with `group`; `groups` and `user_keys` (lists), `user_key`,
+            `conversation_id`, `signal_ids`, `at` and `split` are looked at where they are there.
         examples: rows of suites with `input` and `group` (a conversation, a wording, or a user's own name).
         pseudonyms: makes the keys of users.
         cut: a training row that is not from before it (or of which nobody knows when it is from) is too late.
@@ -79,7 +79,7 @@ def _same_group(rows: pl.DataFrame, examples: pl.DataFrame, pseudonyms: Pseudony
     tests = [pl.col(name).is_in(groups.implode()) for name in names]
     named = examples.get_column("signal_ids", default=pl.Series([], dtype=pl.List(pl.String)))
     signals = named.explode(empty_as_null=False).drop_nulls()
-    for name, own in (("groups", groups), ("signal_ids", signals)):
+    for name, own in (("groups", groups), ("user_keys", groups), ("signal_ids", signals)):
         if name in rows.columns:
             tests.append(pl.col(name).list.eval(pl.element().is_in(own.unique().implode())).list.any())
     return pl.any_horizontal(tests).fill_null(value=False)

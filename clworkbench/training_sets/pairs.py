@@ -185,6 +185,7 @@ def _with_texts(stated: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
         "input",
         "belief",
         "own_group",
+        "user_key",
         "started_at",
         "confidence",
         "label_accepts",
@@ -234,6 +235,7 @@ def _described(rows: pl.DataFrame) -> pl.DataFrame:
     ]
     ids = pl.concat_list("interaction_id", "better", "worse")
     groups = pl.concat_list("own_group", "better_own_group", "worse_own_group")
+    users = pl.concat_list("user_key", "better_user_key", "worse_user_key")
     times = ("started_at", "better_started_at", "worse_started_at")
     by_people = pl.col("better_label_accepts") & ~pl.col("worse_label_accepts")
     subject = [pl.concat_list(pl.col(name, f"better_{name}", f"worse_{name}").fill_null([])) for name in SUBJECT]
@@ -241,6 +243,7 @@ def _described(rows: pl.DataFrame) -> pl.DataFrame:
         *(expr.list.unique(maintain_order=True).alias(name) for name, expr in zip(SUBJECT, subject, strict=True)),
         signal_ids=ids.list.eval(pl.element().filter(pl.element() != IMPROVEMENT)).list.unique(maintain_order=True),
         groups=groups.list.drop_nulls().list.unique(maintain_order=True),
+        user_keys=users.list.drop_nulls().list.unique(maintain_order=True),
         at=pl.max_horizontal(times),
         belief=pl.when(won).then(1 / (1 + (odds[1] - odds[0]).exp())),
         confidence=pl.when(won).then("better_confidence"),

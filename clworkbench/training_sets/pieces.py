@@ -41,8 +41,9 @@ def prompted(rows: pl.DataFrame) -> pl.DataFrame:
 def pieces(rows: pl.DataFrame) -> pl.DataFrame:
     """What rows with `prompt` say: one row for each piece of text, `row` (its number), `part`, `text` and `plain`.
 
-    Parts: `said` (the whole prompt but its system messages), `asked` (a user's message), `joined` (all of them, where
-    they are several), `beside` (another message of the prompt), `answer` (a message of an answer).
+    Parts: `said` (the whole prompt but its system messages), `asked` (a user's message, also one within an answer that
+    is the rest of a run), `joined` (all of the prompt's, where they are several), `beside` (another message of the
+    prompt), `answer` (a message of an answer).
     """
     rows = rows.with_row_index("row")
     message = pl.element().struct
@@ -51,6 +52,11 @@ def pieces(rows: pl.DataFrame) -> pl.DataFrame:
     parts = [
         rows.select("row", part=pl.lit("said"), text=conversation(pl.col("prompt"))),
         rows.select("row", part=pl.lit("asked"), text=users).explode("text"),
+        *(
+            rows.select("row", part=pl.lit("asked"), text=asked(pl.col(name))).explode("text", empty_as_null=False)
+            for name in ANSWERS
+            if name in rows.columns
+        ),
         rows.filter(users.list.len() > 1).select("row", part=pl.lit("joined"), text=users.list.join("\n")),
         rows.select("row", part=pl.lit("beside"), text=pl.col("prompt").list.eval(beside)).explode("text"),
         *(

@@ -8,6 +8,9 @@ from clworkbench.training_sets.allowed import Descent
 from clworkbench.training_sets.descent import BuiltSet, Rules, ended, once, told_apart
 from clworkbench.training_sets.sft import answered
 
+CALLS = ("function_call", "function_name")
+"""Verifiers that expect what the good answer calls, where it calls something, and not what it says."""
+
 PRECEDENCE = {"labelled": 0, "corrected": 1, "accepted": 2}
 """Whose answer is expected where several are known."""
 
@@ -23,8 +26,9 @@ def build_prompts(
 ) -> BuiltSet:
     """Makes one row of each prompt to which a good answer is known, by the rules of a supervised set.
 
-    What the verifier cannot grade is dropped: the good answer itself must be scored 1. Where several good answers to
-    one prompt are known, the reviewer's counts before the correction before the accepted one, the latest first.
+    Of a good answer that calls tools, the calls are expected where the verifier looks at calls. What the verifier
+    cannot grade is dropped: the good answer itself must be scored 1. Where several good answers to one prompt are
+    known, the reviewer's counts before the correction before the accepted one, the latest first.
 
     Args:
         signals: one row for each answer, as `signals.view.signals` gives it.
@@ -39,7 +43,7 @@ def build_prompts(
     """
     scored = scorer(verifier)
     waterfall = answered(signals, labels, rules, pseudonyms)
-    waterfall.rows = waterfall.rows.with_columns(expected=_answer(), verifier=pl.lit(verifier))
+    waterfall.rows = waterfall.rows.with_columns(expected=_answer(verifier), verifier=pl.lit(verifier))
     waterfall.keep(pl.col("expected").str.strip_chars().str.len_chars() > 0, "no_words")
     told_apart(waterfall, "prompts", rules, pseudonyms)
     expected = waterfall.rows["expected"]
@@ -50,11 +54,16 @@ def build_prompts(
     return ended(waterfall, "prompts", signals.height, examples, rules, pseudonyms)
 
 
-def _answer() -> pl.Expr:
-    """The last words of the good answer."""
+def _answer(verifier: str) -> pl.Expr:
+    """The last words of the good answer, or the calls in its last message as JSON."""
     message = pl.element().struct
-    said = message.field("content").filter(message.field("role") == "assistant")
-    return pl.col("completion").list.eval(said).list.last()
+    by_model = message.field("role") == "assistant"
+    words = pl.col("completion").list.eval(message.field("content").filter(by_model)).list.last()
+    if verifier not in CALLS:
+        return words
+    call = pl.struct(message.field("name"), message.field("arguments")).struct.json_encode()
+    calls = pl.col("completion").list.eval(message.field("tool_calls").filter(by_model)).list.last()
+    return pl.when(calls.list.len() > 0).then(pl.format("[{}]", calls.list.eval(call).list.join(","))).otherwise(words)
 
 
 def _settled(waterfall: Descent) -> None:

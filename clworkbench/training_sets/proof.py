@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import islice
@@ -154,24 +154,26 @@ class _Held:
                 self.having[run].append(text)
         self.n_having = {run: len(texts) for run, texts in self.having.items()}
 
-    def shown_by(self, row: Mapping[str, object], answers: Iterable[Talk], *, closely: bool) -> dict[str, str | None]:
+    def shown_by(self, row: Mapping[str, object], answers: Sequence[Talk], *, closely: bool) -> dict[str, str | None]:
         """What a row gives away: kinds, each with an example."""
         prompt: Talk = row["prompt"] or ()  # type: ignore[assignment]
         kinds = self._kin_of(row)
         if (whole := _plain(_whole(prompt))) and whole in self.said:
             kinds["leak_exact" if _whole(prompt) in self.raw else "leak_normalised"] = self.said[whole]
         users = [said["content"] for said in prompt if said["role"] == "user" and said["content"] is not None]
-        for text in users:
+        answered = [said for talk in answers for said in talk or ()]
+        later = [said["content"] for said in answered if said["role"] == "user" and said["content"] is not None]
+        for text in (*users, *later):
             if (plain := _plain(text)) in self.questions:
                 kinds["leak_normalised"] = self.questions[plain]
         if not closely:
             return kinds
-        for text in {*users, "\n".join(users)}:
+        for text in {*users, *later, "\n".join(users)}:
             if (like := self._nearest(text)) is not None:
                 kinds["leak_near_duplicate"] = self.requests[like]
         for said in prompt:
             kinds |= self._quoted(said["content"], (self.phrases, self.answers))
-        for said in (said for talk in answers for said in talk or ()):
+        for said in answered:
             kinds |= self._quoted(said["content"], (self.phrases,))
         return kinds
 

@@ -113,7 +113,10 @@ def improvements(opinions: Opinions) -> pl.DataFrame:
         feedback_id=none,
         improvement_origin=none,
     )
-    voices = opinions.voices.filter(pl.col("improvement").list.len() > 0).sort("at", "feedback_id", nulls_last=False)
+    voices = opinions.voices.filter(pl.col("improvement").list.len() > 0)
+    # As signals have it: of one moment, the correction that was committed last.
+    order = ["at", *(["seq"] if "seq" in voices.columns else []), "feedback_id"]
+    voices = voices.sort(order, nulls_last=False)
     preferred = pl.col("kind") == "preference"
     latest = voices.filter(~preferred.fill_null(value=False)).unique("interaction_id", keep="last", maintain_order=True)
     told = [

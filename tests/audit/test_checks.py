@@ -142,13 +142,22 @@ def test_a_forgery_that_changes_nothing_passes(built):
     assert forged(built) == {}
 
 
+def test_a_suite_that_was_drawn_since_from_what_the_set_holds_out_is_no_leak(built):
+    asked = in_row("prompt", user_says("nobody asked this before"))
+    assert forged(built, lambda rows: asked(rows.sort("split"))) == {}
+
+
 @pytest.mark.parametrize(
     ("change", "check", "says"),
     [
         (in_row("prompt", user_says("write to anna.schmidt@example.com")), "redaction", "EMAIL"),
         (in_row("group", "anna.schmidt@example.com"), "redaction", "EMAIL"),
         (in_row("prompt", user_says("Something ELSE, entirely!")), "leak", "leak_normalised"),
-        (in_row("prompt", user_says("nobody asked this before")), "leak: suites frozen since", "leak_exact"),
+        (
+            lambda rows: in_row("prompt", user_says("nobody asked this before"))(rows.sort("split", descending=True)),
+            "leak: suites frozen since",
+            "leak_exact",
+        ),
         (in_row("prompt", user_says("I am [EMAIL_1a2b3c4d]")), "second tier", "1 rows carry marks of the tables"),
         (in_row("signal_ids", ["0" * 32]), "lineage: interactions", "1 ids of 1 rows are forgotten or gone"),
         (in_row("signal_ids", []), "lineage: interactions", "1 rows name no signal"),

@@ -4,7 +4,7 @@
 as it is known. The others start from the supervised run, which is therefore always trained: their lines are chains,
 held against supervised training alone. Desk, customers and operators are simulated; the model and its answers are real.
 Rates and steps were chosen on seed 0, on wordings that are neither in the suite nor in a training set. What the chains
-do is printed; asserted is what held in each seed.
+do is printed and not asserted.
 """
 
 import os
@@ -82,11 +82,14 @@ class How(NamedTuple):
 
 
 AFTER_SFT = (("old answer", "target"), ("action", "target"), ("action", "rest"), ("intent", "rest"))
+ACTION_ONLY = "".join(f""" AND {said} LIKE '%"{TARGET}"%'""" for said in ("answer", "improvement_text"))
+"""The pairs that differ in the action alone: the others would teach intents again, and teach them the target's."""
+
 HOW = {
     "sft": How("sft", 40, 2e-3, 0, 1, (("intent", "target"), ("intent", "rest"))),
-    "dpo": How("preference", 6, 5e-4, WATCHED, UNWATCHED, AFTER_SFT),
-    "kto": How("unpaired", 6, 5e-4, UNWATCHED, UNWATCHED + 1, AFTER_SFT),
-    "grpo": How("prompts", 20, 2e-4, 0, UNWATCHED, (("intent", "all"), ("intent", "target"), ("intent", "rest"))),
+    "dpo": How("preference", 8, 5e-4, WATCHED, UNWATCHED, AFTER_SFT, where=ACTION_ONLY),
+    "kto": How("unpaired", 12, 1e-4, UNWATCHED, UNWATCHED + 1, AFTER_SFT),
+    "grpo": How("prompts", 8, 5e-5, 0, UNWATCHED, (("intent", "all"), ("intent", "target"), ("intent", "rest")), 32),
 }
 
 

@@ -1,14 +1,17 @@
 """Rollouts, simulated: looked at every hour, how often a decision is wrong, and how soon a bad challenger goes back."""
 
 import time
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 import pytest
 
-from clworkbench.releases.rollout_evidence import WATCHED, alpha_of
+from clworkbench.releases.rollout_evidence import WATCHED, alpha_of, checked, checks
 from clworkbench.settings.rollout import RolloutSettings
 from clworkbench.statistics.sequential import Totals, bounded, log_evidence, totals
+from tests.releases.rollouts import conversations
 
 pytestmark = pytest.mark.slow
 
@@ -151,3 +154,18 @@ def test_bounds_and_evidence_decide_alike():
     _, low, high = bounded(found, 0.05, 0.01)
     assert ((low > -0.15) == shown_above(found, -0.15, 0.05)).mean() == 1.0
     assert ((high < 0.0) == shown_below(found, 0.0, 0.01)).mean() == 1.0
+
+
+def test_all_guardrails_of_real_decisions_together_rarely_send_a_good_challenger_back():
+    began, back, by = time.process_time(), 0, []
+    for seed in range(200):
+        rows = checked(conversations(1500, share=0.25, slow_ms=(800.0, 900.0), length=(80.0, 90.0), seed=seed))
+        for look in range(250, 1501, 250):
+            known = rows.head(look).with_columns(pl.col("settled_at") - timedelta(hours=24))
+            violated = checks(known, "25%", SETTINGS).filter(verdict="violated")["name"].to_list()
+            if violated:
+                back, by = back + 1, by + violated
+                break
+    took = time.process_time() - began
+    print(f"\n200 rollouts at 25 %, 6 looks, latency and length 12 % longer: {back} back {by}; {took:.0f} CPU s")
+    assert back <= 21  # a nominal 5 % of 200

@@ -55,7 +55,7 @@ def test_a_loosened_gate_does_not_judge_the_change_that_loosens_it(workspace, ch
     assert gate(workspace, "bad", against="good").report.decision == "promote"
     held = gate(workspace, "bad", against="good", gates_from=change)
     assert held.report.decision == "block"
-    assert [rule["name"] for rule in held.manifest["rules"]][0] == "score better on all"
+    assert held.manifest["rules"][0]["name"] == "score better on all"
     details = held.report.findings.filter(kind="gates_edited")["detail"].to_list()
     assert details == [
         "clw.toml differs from the base's base.toml in [gates], [evals], [endpoints.theirs]: the base's judged"
@@ -92,7 +92,6 @@ def test_markdown_holds_the_decision_the_gates_and_the_findings(workspace, chang
     assert told.exit_code == 1
     lines = told.stdout.splitlines()
     assert lines[0] == "## Gate: block"
-    assert any(line.startswith("| score better on all | score better on all \\(") is False for line in lines)
     assert sum(line.startswith("| score") for line in lines) == 3
     assert any(line.startswith("- `gates_edited`: clw.toml differs") for line in lines)
     payload = asked(workspace, "bad", "--against", "good", "--gates-from", str(change), "--markdown", "--json")

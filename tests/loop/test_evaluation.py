@@ -251,14 +251,17 @@ def test_an_endpoint_that_nobody_declared_is_told_with_those_that_are_there(tmp_
         evaluate(workspace, "endpoint:larg", "main")
 
 
-def test_personal_data_in_an_answer_is_graded_and_then_kept_nowhere(tmp_path):
+def test_personal_data_in_an_answer_is_kept_nowhere_and_the_rest_of_it_is_graded(tmp_path):
     with chat_server(lambda *_: said("Write to jane.doe@example.com")) as server:
         workspace = workspace_at(tmp_path, url=server.url, n=2, more="[policy]\nleaving = 'patterns'\n")
         change(workspace, "[evals]", '[evals]\nscorers = ["contains"]')
         rows = [{"id": "a", "input": "whom do I write to", "expected": "Write to"}]
         data.freeze_suite(workspace, "main", write_lines(tmp_path / "one.jsonl", rows))
         found = evaluate(workspace, "endpoint:large", "main")
-    assert found.scores["score"].to_list() == [1.0]
+        change(workspace, '["contains"]', '["contains", "valid_json"]')
+        again = evaluate(workspace, "endpoint:large", "main")
+    assert len(server.requests) == 1
+    assert found.scores["score"].to_list() == again.scores.filter(scorer="contains")["score"].to_list() == [1.0]
     held = [p for p in workspace.folder.rglob("*") if p.is_file() and b"jane.doe" in p.read_bytes()]
     assert held == []
     assert "jane" not in found.scores["output"][0]
@@ -346,7 +349,7 @@ def test_a_disk_without_room_is_said_in_words_and_what_was_kept_stays(tmp_path):
     try:
         answers = Answers(small)
         answers.keep([Kept("m", "first", 0, "a", {"output": "x" * 50_000})])
-        with pytest.raises(ArtefactError, match="answers: could not be written to .*no room"):
+        with pytest.raises(ArtefactError, match=r"answers: could not be written to .*no room"):
             answers.keep([Kept("m", "second", number, "a", {"output": "x" * 50_000}) for number in range(9)])
         assert list(answers.known("m", ["first", "second"])) == [("first", 0)]
     finally:
@@ -370,7 +373,7 @@ def test_a_quota_that_is_used_up_is_said_in_words_and_what_was_kept_stays(tmp_pa
     assert len(Answers(tmp_path).known("m", ["p0", "p1"])) == 20
 
 
-def test_repetitions_do_not_make_a_gate_surer_than_its_examples(tmp_path):
+def test_repetitions_do_not_make_a_gate_surer_than_its_examples():
     # 40 examples that are asked once, and the same ones with the very same answers five times over.
     rows = [
         {"model": model, "suite": "s", "example_id": f"e{i}", "scorer": "x", "repetition": 0, "slices": [],
@@ -379,7 +382,10 @@ def test_repetitions_do_not_make_a_gate_surer_than_its_examples(tmp_path):
     ]  # fmt: skip
     once = pl.DataFrame(rows, schema=SCORES)
     five = pl.concat([once.with_columns(repetition=pl.lit(k, pl.Int32)) for k in range(5)])
-    gates = (Gate("better", "x", asks="better", required=True), Gate("kept", "x", asks="not_worse", margin=0.05))
+    gates = (
+        Gate("better", "x", "all", asks="better", margin=0.0, required=True),
+        Gate("kept", "x", "all", asks="not_worse", margin=0.05, required=False),
+    )
     sides = [
         judge(scores.filter(model="old"), scores.filter(model="new"), gates).gates.drop("smallest_detectable")
         for scores in (once, five)

@@ -1,6 +1,10 @@
 """A judge held against people in a workspace: what it is shown, what is kept, paid for, and refused."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import polars as pl
 import pytest
@@ -10,7 +14,9 @@ from clworkbench.audit.checks import audit
 from clworkbench.cli.main import clw
 from clworkbench.errors import BudgetError, EndpointError, EvidenceError, SettingsError
 from clworkbench.lineage import trace
+from clworkbench.loop.data import import_labels
 from clworkbench.loop.judge_agreement import judge_agreement
+from clworkbench.schemas import in_schema
 from tests.chat_server import chat_server, failing, said
 from tests.loop.judging import N, grades, label, make, shown_answer
 
@@ -237,3 +243,79 @@ def test_a_changed_file_of_an_agreement_is_found_by_its_audit(tmp_path):
     path = workspace.artefact_folder(found.id) / "grades.jsonl"
     path.write_text(path.read_text().replace('"judge": 0', '"judge": 1'))
     assert "files" in [check.name for check in audit(workspace, found.id).checks if not check.ok]
+
+
+def test_ratings_are_held_against_ratings_of_people_on_the_same_scale(tmp_path):
+    def behave(_number, body):
+        own = int(shown_answer(body).split()[-1])
+        return said(json.dumps({"reason": "x", "grade": min(5, own % 5 + 1 + own % 2)}))
+
+    with chat_server(behave) as server:
+        workspace = make(tmp_path / "w", server.url, judge="ratings = 5")
+        signals = workspace.signals().sort("started_at")["interaction_id"]
+        rows = [f"{own},rating,{9 if number < 4 else number % 5 + 1},ann" for number, own in enumerate(signals)]
+        sheet = tmp_path / "ratings.csv"
+        sheet.write_text("\n".join(["interaction_id,question,value,annotator", *rows]) + "\n")
+        import_labels(workspace, sheet)
+        found = judge_agreement(workspace, "helpful")
+    assert found.left_out == {"not a grade of 1 to 5": 4}
+    assert found.frame["n"][0] == N - 4
+    assert found.frame["sensitivity"][0] is None
+    assert "(differences by their squares) of judge:helpful" in found._repr_html_()
+    # Of the 76, each second is rated one higher by the judge, but for those that people rated 5 already.
+    higher = sum(min(5, i % 5 + 1 + i % 2) - (i % 5 + 1) for i in range(4, N))
+    assert found.frame["higher"][0] == pytest.approx(higher / 76)
+
+
+def test_a_label_leads_to_the_judges_that_were_held_against_it(tmp_path):
+    with chat_server(grades()) as server:
+        workspace = make(tmp_path / "w", server.url)
+        label(workspace)
+        found = judge_agreement(workspace, "helpful")
+    own = workspace.labels()["label_id"][0]
+    assert trace(workspace, own).up["id"].to_list() == [found.id]
+
+
+def test_suggestions_that_were_left_as_they_were_do_not_count(tmp_path):
+    with chat_server(grades()) as server:
+        workspace = make(tmp_path / "w", server.url)
+        rows = pl.DataFrame(
+            {
+                "label_id": [f"l{i}" for i in range(N)],
+                "interaction_id": workspace.signals().sort("started_at")["interaction_id"],
+                "question": "answer",
+                "value": ["reject" if i % 3 == 0 else "accept" for i in range(N)],
+                "annotator_key": "ann",
+                "status": "submitted",
+                "source": "argilla/review",
+                "equals_suggestion": [i < 10 for i in range(N)],
+            }
+        )
+        workspace.write_batch("one", "labels", {"labels": in_schema("labels", rows)})
+        found = judge_agreement(workspace, "helpful")
+    assert found.left_out == {"left as suggested: nobody can tell whether it was looked at": 10}
+    assert found.frame["n"][0] == N - 10
+
+
+@pytest.mark.slow
+def test_a_measurement_that_is_killed_goes_on_from_there(tmp_path):
+    calm = grades()
+    with chat_server(lambda number, body: slowly(calm(number, body))) as server:
+        workspace = make(tmp_path / "w", server.url)
+        label(workspace)
+        verb = ["judge", "agree", "helpful", "--workspace", workspace.folder]
+        command = [sys.executable, "-c", "from clworkbench.cli.main import main; main()", *verb]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+            while len(server.requests) < 30 and running.poll() is None:
+                time.sleep(0.01)
+            running.send_signal(signal.SIGKILL)
+        asked = len(server.requests)
+        assert 30 <= asked < N
+        found = judge_agreement(workspace, "helpful")
+    assert found.frame["n"][0] == N
+    assert len(server.requests) <= N + 8  # those that were under way may be asked again
+
+
+def slowly(answer):
+    answer.seconds = 0.05
+    return answer

@@ -8,6 +8,7 @@ import pytest
 from clworkbench.audit.checks import audit
 from clworkbench.loop import ship
 from clworkbench.loop.data import freeze_suite
+from clworkbench.loop.govern import forget
 from clworkbench.loop.judge_agreement import judge_agreement
 from clworkbench.loop.model import evaluate
 from clworkbench.loop.scores import import_scores
@@ -198,3 +199,36 @@ def test_the_judge_that_scored_is_named_by_its_hash_and_another_one_scores_anew(
     hashes = [each.manifest["asked"]["scorer_content"]["judge:helpful"] for each in (first, other)]
     assert len(set(hashes)) == 2
     assert json.dumps(first.manifest["metrics"]["judge:helpful"]["mean"]) == "0.5"
+
+
+def test_forgetting_a_labelled_answer_takes_it_out_of_the_agreement(workspace):
+    label(workspace)
+    found = judge_agreement(workspace, "helpful")
+    for own in workspace.signals()["interaction_id"].head(2):
+        forget(workspace, interaction=own)
+    held = hold(workspace)
+    assert held.manifest["judges"][0]["lost"] == 2
+    assert failing_checks(workspace, found.id) == []
+    assert failing_checks(workspace, held.id) == []
+
+
+def test_a_gate_counts_for_a_release_only_while_its_judge_stands_as_it_did(workspace):
+    settings(workspace, "format = 1", 'format = 1\n[model]\nbase = "endpoint:old"')
+    label(workspace)
+    judge_agreement(workspace, "helpful")
+    held = hold(workspace)
+    assert (ship.last_gate(workspace, "endpoint:new") or {})["id"] == held.id
+    label(workspace, n=60, who="bob", verdict="reject")
+    assert ship.last_gate(workspace, "endpoint:new") is None
+    hold(workspace)
+    assert (ship.last_gate(workspace, "endpoint:new") or {})["decision"] == "hold"
+
+
+def test_a_report_that_was_made_to_hide_its_judge_is_found_by_its_audit(workspace):
+    held = hold(workspace)
+    manifest = workspace.artefact_folder(held.id) / "manifest.json"
+    told = json.loads(manifest.read_text())
+    told |= {"judges": [], "findings": [each for each in told["findings"] if each["kind"] != "judge_uncalibrated"]}
+    manifest.write_text(json.dumps(told, indent=2, ensure_ascii=False))
+    workspace.reindex()
+    assert {"gate's name", "judges"} <= {name for name, _ in failing_checks(workspace, held.id)}

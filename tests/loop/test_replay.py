@@ -182,6 +182,30 @@ def test_a_template_that_refuses_or_drops_what_the_rows_hold_is_refused_before_a
         assert replay(workspace, run.id, str(other_base), report_only=True).frame.is_empty()
 
 
+def test_a_template_that_fails_on_all_rows_is_refused_with_its_own_words(learned, other_base, tmp_path):
+    workspace, first, _ = learned
+    broken = copied(other_base, tmp_path / "broken", "{% for m in messages %}{{ m.content }")
+    said = replay(workspace, first, str(broken)).compatibility.said
+    assert "(unexpected '}'). Mend its chat_template.jinja" in said
+    assert "Leave such rows out" not in said
+
+
+def test_a_token_that_the_weights_do_not_know_is_refused_and_no_run_is_begun(learned, other_base, tmp_path):
+    from transformers import AutoTokenizer
+
+    workspace, first, _ = learned
+    wider = copied(other_base, tmp_path / "wider", (other_base / "chat_template.jinja").read_text())
+    tokenizer = AutoTokenizer.from_pretrained(wider)
+    known = len(tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    tokenizer.save_pretrained(wider)
+    found = replay(workspace, first, str(wider))
+    assert found.compatibility.refused
+    assert f"'<pad>' is token {known}, and its weights know {known}" in found.compatibility.said
+    with pytest.raises(ModelError, match="'<pad>' is token"):
+        train(workspace, "sft", base=str(wider), steps=1)
+
+
 def test_a_base_without_a_chat_template_is_refused_with_the_way_out(learned, other_base, tmp_path):
     workspace, first, _ = learned
     bare = copied(other_base, tmp_path / "bare", None)

@@ -29,7 +29,7 @@ threads = 1
 steps = 2
 batch_size = 4
 learning_rate = 1e-2
-max_tokens = 64
+max_tokens = 128
 [evals]
 scorers = {scorers}
 max_new_tokens = 4
@@ -118,9 +118,10 @@ def test_a_run_scores_answers_and_its_gates_need_margins_of_their_own(made: Work
     add_set(made, "sft")
     run, answers = (train(made, kind).id for kind in ("reward", "sft"))
     name = f"reward:{run}"
-    own = set_to(made, text(tiny_base, "exact_match", name, more=f'[gates]\nmetric = "{name}"\n'))
+    own = set_to(made, text(tiny_base, "exact_match", name, more='[gates]\nmetric = "exact_match"\n'))
     scores = evaluate(own, str(tiny_base), "main").scores.filter(scorer=name)
     assert scores["score"].null_count() == 0
+    own = set_to(made, text(tiny_base, "exact_match", name, more=f'[gates]\nmetric = "{name}"\n'))
     with pytest.raises(SettingsError, match="has no scale, and the default margins are points"):
         gates(own, ["suite:main@1"])
     rule = f'[[gates.rules]]\nname = "liked"\nmetric = "{name}"\nrequired = true\n'
@@ -143,7 +144,7 @@ def test_a_rule_without_a_margin_means_5_points_or_for_better_0(made: Workspace,
 
 
 def test_a_run_by_grpo_is_verified_by_a_persons_code(made: Workspace, tiny_base: Path):
-    more = "[training.grpo]\ngenerations = 2\nmax_new_tokens = 4\n"
+    more = "[training.grpo]\ngenerations = 2\n"
     own = set_to(made, text(tiny_base, VERIFIER, more=more))
     (own.folder / "checks.py").write_text(
         "def is_short(output, expected):\n    return 1.0 if output == expected else len(output) % 5 / 5\n"

@@ -132,6 +132,14 @@ def signals(*rows: tuple[float, bool | None, str | None]) -> pl.DataFrame:
     )
 
 
+def test_where_nothing_is_settled_it_says_what_would_settle_it_and_when():
+    thumbs, kept = OutcomeRule("thumbs", score="thumbs"), OutcomeRule("kept", negative=("x",), within=2 * DAY)
+    found = signals((1, None, None), (3, None, None))
+    assert "up to 2026-03-06T00:00Z: `clw ingest`" in unsettled(found, [kept]).way_out(rules=True)
+    assert "`clw ingest` it, or ask people" in unsettled(found, [thumbs]).way_out(rules=True)
+    assert "rules in [outcomes]" in unsettled(found, []).way_out(rules=False)
+
+
 def test_signals_settle_when_the_first_rule_with_within_has_waited_for_the_last():
     rules = [OutcomeRule("thumbs", score="thumbs"), OutcomeRule("kept", negative=("x",), within=2 * DAY)]
     found = signals((0, True, None), (1, None, None), (3, None, None))

@@ -77,7 +77,7 @@ def test_what_cannot_be_withdrawn_is_said_in_words(workspace, held, tmp_path):
     with pytest.raises(EvidenceError, match="no reason"):
         withdraw_scores(workspace, "new", why=" \n")
     import_scores(workspace, rows(tmp_path / "b.jsonl", AFTER), model="new", suite="calls")
-    with pytest.raises(EvidenceError, match="tickets, calls. Name one with --suite"):
+    with pytest.raises(EvidenceError, match=r"tickets, calls\. Name one with --suite"):
         withdraw_scores(workspace, "new", why=WHY)
     assert withdraw_scores(workspace, "new", "calls", why=WHY).gates == ()
     with pytest.raises(EvidenceError, match="imported scores on: tickets"):

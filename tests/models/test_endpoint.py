@@ -132,7 +132,7 @@ def test_a_quota_that_is_used_up_is_not_asked_again():
 def test_a_request_that_is_refused_is_not_sent_again():
     with (
         chat_server(lambda *_: failing(400, "maximum context length is 4096 tokens")) as server,
-        pytest.raises(EndpointError, match="400 .*maximum context length"),
+        pytest.raises(EndpointError, match=r"400 .*maximum context length"),
     ):
         ask(server.url)
     assert len(server.requests) == 1

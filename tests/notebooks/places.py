@@ -1,5 +1,6 @@
 """On which workspace a notebook is tried."""
 
+import json
 from pathlib import Path
 from shutil import copytree
 
@@ -10,6 +11,9 @@ from clworkbench.demo.governed import open_governed
 from clworkbench.demo.labelled import open_labelled
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.process import stop
+from clworkbench.loop.data import freeze_suite
+from clworkbench.workspace import Workspace
+from tests.tiny_workspace import HOSTILE, question
 
 OWN = {
     "01_ingest": lambda place: open_exports(place, exports()),
@@ -19,7 +23,10 @@ OWN = {
 }
 """Notebooks that write into a workspace of their own, and what makes it."""
 
-COPIED = ("04_training_set", "05_train", "06_evaluate", "07_compare_and_release")
+MEASURING = ("06_evaluate", "07_compare_and_release")
+"""Notebooks that score models: their copy has a suite with an example more, on which nothing was scored yet."""
+
+COPIED = ("04_training_set", "05_train", *MEASURING)
 """Notebooks that write into a workspace in which the loop has gone round: each gets a copy of its own."""
 
 SERVING = ("03_label",)
@@ -39,8 +46,18 @@ def only_reads(source: Path) -> bool:
 def place_for(source: Path, tiny_workspace: Path, tmp_path: Path) -> Path:
     """The workspace that a notebook is tried on; its own where it writes."""
     if source.stem in COPIED:
-        return copytree(tiny_workspace, tmp_path / "w")
+        place = copytree(tiny_workspace, tmp_path / "w")
+        return with_one_example_more(place) if source.stem in MEASURING else place
     return tiny_workspace if only_reads(source) else OWN[source.stem](tmp_path / "w").folder
+
+
+def with_one_example_more(place: Path) -> Path:
+    """The workspace with a new version of its suite, which has a hostile example as well."""
+    hostile = {"id": "hostile", "input": HOSTILE + question(300), "expected": "refund", "slices": ["rest"]}
+    lines = (place / "suite.jsonl").read_text() + json.dumps(hostile) + "\n"
+    (place / "suite.jsonl").write_text(lines)
+    freeze_suite(Workspace(place), "main", place / "suite.jsonl")
+    return place
 
 
 def end_server(tmp_path: Path) -> None:

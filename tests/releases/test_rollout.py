@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from clworkbench.errors import EvidenceError
+from clworkbench.releases.arm_shares import mismatch
 from clworkbench.releases.rollout import RolloutDecision, decide, stages, weights
 from clworkbench.releases.rollout_course import course
 from clworkbench.releases.rollout_evidence import WATCHED, alpha_of
@@ -96,6 +97,31 @@ def test_each_guardrail_rolls_back_by_itself(how: dict[str, tuple[float, float]]
     assert (found.action, found.then) == ("roll back", "rolled back")
     assert f"shown worse than allowed ({says}" in found.because
     assert found.frame.filter(verdict="violated")["name"].to_list() == [says.partition(":")[0]]
+
+
+def test_an_arm_that_loses_conversations_withholds():
+    rows = conversations(6000)
+    lost = rows.filter((pl.col("arm") == "champion") | (pl.int_range(pl.len()) % 3 > 0))
+    found = asked(lost)
+    assert found.action == "stay"
+    assert "18." in found.because
+    assert "are the challenger's, and 25.0% should be: the arms cannot be compared" in found.because
+
+
+def test_outcomes_that_settle_more_often_in_one_arm_withhold():
+    rows = conversations(6000)
+    silent = (pl.col("arm") == "champion") & (pl.int_range(pl.len()) % 2 == 0)
+    found = asked(rows.with_columns(pl.when(~silent).then(pl.col("settled_at", "outcome"))))
+    assert found.action == "stay"
+    assert "conversations that settled, 40." in found.because
+
+
+def test_arms_drawn_as_logged_are_hardly_ever_called_uneven():
+    random = np.random.default_rng(9)
+    arms = random.random((1000, 2000)) < 0.05
+    columns = {"propensity": np.full(2000, 0.05), "settled_at": [None] * 2000}
+    rows = [pl.DataFrame({"arm": np.where(arm, "challenger", "champion"), **columns}) for arm in arms]
+    assert sum(mismatch(each) is not None for each in rows) <= 3
 
 
 def test_a_challenger_within_all_guardrails_stays_though_slower_longer_and_failing_a_little_more():

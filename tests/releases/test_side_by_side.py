@@ -103,3 +103,10 @@ def test_the_picture_has_a_dot_an_interval_and_n_for_each_slice():
     assert list(drawn.y) == ["all, n = 6", "cards, n = 2", "money, n = 3"]
     assert drawn.x[1] == -0.5
     assert drawn.error_x.array[0] > 0
+
+
+def test_with_a_target_slice_all_outside_it_is_the_slice_rest():
+    old, new = scores(BEFORE, slices=SLICES), scores(AFTER, model="new", slices=SLICES)
+    found = side_by_side(old, new, "exact", suite(["q"] * 6), target="money")
+    assert found.slices.filter(slice="rest").select("n", "wins", "losses", "ties").row(0) == (3, 0, 1, 2)
+    assert found.only("rest").frame["example_id"].to_list() == ["e4", "e3", "e5"]

@@ -60,6 +60,10 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert hits >= 52
 
 
-def test_all_right_and_all_wrong_have_values_and_no_width():
-    assert f1(pairs("ab", "ab")).macro == (1.0, (1.0, 1.0))
-    assert f1(pairs("ab", "--")).micro == (0.0, (0.0, 0.0))
+def test_all_right_and_all_wrong_are_no_proof_so_their_intervals_are_wilsons():
+    # All of n right: from 1 / (1 + z²/n) to 1, with z² = 3.841459; none right: the mirror image.
+    right, wrong = f1(pairs("ab", "ab")), f1(pairs("ab", "--"))
+    assert (right.micro.value, *right.micro.interval) == pytest.approx((1, 2 / 5.841459, 1))
+    assert (right.macro.value, *right.macro.interval) == pytest.approx((1, 1 / 4.841459, 1))
+    assert (wrong.micro.value, *wrong.micro.interval) == pytest.approx((0, 0, 1 - 2 / 5.841459))
+    assert (wrong.macro.value, *wrong.macro.interval) == pytest.approx((0, 0, 1 - 1 / 4.841459))

@@ -63,6 +63,22 @@ def test_each_kind_of_leak_is_found_by_both_searches(made, kind):
 
 
 @pytest.mark.parametrize(
+    ("asked", "kind"),
+    [
+        ("And what about the other ticket?", "leak_normalised"),
+        (ASKED.replace("Friday", "Monday"), "leak_near_duplicate"),
+    ],
+    ids=["the same", "nearly the same"],
+)
+def test_a_question_that_a_user_asks_within_an_answer_is_found_by_both_searches(asked, kind):
+    held = suite({"input": [said("user", "And what about the other ticket?")]}, {"input": [said("user", ASKED)]})
+    run = [said("assistant", "Yes."), said("user", asked), said("assistant", "No.")]
+    made = row("r", "Hello there!", completion=run)
+    assert leaks(rows(made), held, KEY).to_list() == [kind]
+    assert kind in [found.kind for found in search(rows(made), held)]
+
+
+@pytest.mark.parametrize(
     "made",
     [
         row("r", "Why was I charged?"),

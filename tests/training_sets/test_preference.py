@@ -242,6 +242,19 @@ def test_the_question_of_a_run_is_found_in_a_suite_though_it_is_not_in_the_share
     assert made.frame.is_empty()
 
 
+def test_the_question_of_the_lost_run_is_found_in_a_suite_as_well_and_so_is_a_later_one():
+    asked, later = "Please cancel hers at once", "And what does the insurance say about it"
+    found = signals(
+        run("w", "Cancel my sister's reservation", 1, said("user", later), said("assistant", "Yes.")),
+        run("l", asked, 0),
+    )
+    assert preference(found, opinions()).frame.height == 1
+    for question in (asked, later):
+        suite = pl.DataFrame([{"input": [said("user", question)]}], schema=SUITE)
+        made = build_preference(found, opinions(), suite, ALL, KEY)
+        assert taken(made) == {"leak_normalised": 1}
+
+
 def messages(*words: str) -> list[dict[str, object]]:
     """Messages whose first letter tells who speaks."""
     roles = {"s": "system", "u": "user", "a": "assistant"}
@@ -320,6 +333,29 @@ def test_a_pair_leaks_by_the_conversation_of_either_answer():
     suite = pl.DataFrame([{"input": [said("user", "Something else")], "group": "talk-b"}], schema=SUITE)
     made = build_preference(found, told, suite, ALL, KEY)
     assert taken(made) == {"leak_group": 1}
+
+
+def test_a_pair_leaks_by_the_user_of_either_answer():
+    found = signals(
+        *(
+            signal(
+                own, "Where is it?", f"answer {own}", conversation_id=f"talk-{own}", user_key=KEY.user(f"user-{own}")
+            )
+            for own in "ab"
+        )
+    )
+    told = opinions(labels=labels(label("l", "a", "ranking", '[["a"], ["b"]]')))
+    for held, gone in (("user-a", 1), ("user-b", 1), ("user-c", 0)):
+        suite = pl.DataFrame([{"input": [said("user", "Something else")], "group": held}], schema=SUITE)
+        made = build_preference(found, told, suite, ALL, KEY)
+        assert made.dropped["leak_group"] == gone
+
+
+def test_of_two_corrections_of_one_moment_the_one_that_was_committed_last_is_chosen():
+    told = opinions(voice("z", "a", "the first correction"), voice("y", "a", "the second, better one"))
+    told = told._replace(voices=told.voices.with_columns(seq=pl.Series([1, 2])))
+    made = preference(signals(signal("a", "q?", "as it was")), told)
+    assert texts(made, *BOTH) == [("the second, better one", "as it was")]
 
 
 def test_quality_gates_hold_back_pairs_that_rest_on_doubtful_outcomes():

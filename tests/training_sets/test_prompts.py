@@ -1,5 +1,6 @@
 """Which prompts have an answer that a verifier can grade."""
 
+import json
 from datetime import timedelta
 
 import polars as pl
@@ -51,6 +52,22 @@ def test_what_the_verifier_cannot_grade_is_left_out():
 def test_an_answer_without_words_cannot_be_expected():
     call = [{"role": "assistant", "content": None, "tool_calls": [{"id": "1", "name": "f", "arguments": "{}"}]}]
     assert taken(prompts(signals(signal("a", "a?", "", outcome=True, output=call)))) == {"no_words": 1}
+
+
+def test_a_good_answer_that_calls_tools_is_expected_as_its_calls_where_calls_are_verified():
+    calls = [
+        {"id": "1", "name": "find", "arguments": '{"id": "a \\"b\\"", "deep": true}'},
+        {"id": "2", "name": "stop", "arguments": None},
+    ]
+    asks = {"role": "assistant", "content": "Let me see.", "tool_calls": calls}
+    found = signals(signal("a", "a?", "", outcome=True, output=[asks]), signal("b", "b?", "In words.", outcome=True))
+    [(wanted, _)] = expected(prompts(found, "function_call")).values()
+    assert [(call["name"], json.loads(call["arguments"] or "{}")) for call in json.loads(wanted)] == [
+        ("find", {"id": 'a "b"', "deep": True}),
+        ("stop", {}),
+    ]
+    assert taken(prompts(found, "function_name")) == {"not_verifiable": 1}
+    assert expected(prompts(found)) == {"a": ("Let me see.", "accepted"), "b": ("In words.", "accepted")}
 
 
 def test_of_several_answers_to_one_prompt_the_correction_counts_before_the_latest_accepted():

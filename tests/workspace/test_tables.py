@@ -112,6 +112,16 @@ def test_more_than_fifty_small_files_are_joined_into_one_with_all_rows_and_batch
     assert not tables.has_many_files("interactions")
 
 
+def test_rows_are_read_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
+    tables = Tables(tmp_path / "tables")
+    tables.create()
+    for number in range(5):
+        tables.append("interactions", batch(number))
+    committed = pl.DataFrame({"batch_id": [f"b{n}" for n in range(5)], "seq": range(5)})
+    read = tables.scan("interactions", committed).collect()["batch_id"]
+    assert read.unique(maintain_order=True).to_list() == committed["batch_id"].to_list()
+
+
 def test_joined_files_have_no_more_statistics_than_others(tables: Tables) -> None:
     for number in range(4):
         tables.append("interactions", batch(number))
