@@ -87,7 +87,7 @@ ACTION_ONLY = "".join(f""" AND {said} LIKE '%"{TARGET}"%'""" for said in ("answe
 
 HOW = {
     "sft": How("sft", 40, 2e-3, 0, 1, (("intent", "target"), ("intent", "rest"))),
-    "dpo": How("preference", 8, 5e-4, WATCHED, UNWATCHED, AFTER_SFT, where=ACTION_ONLY),
+    "dpo": How("preference", 6, 2e-4, WATCHED, UNWATCHED, AFTER_SFT, where=ACTION_ONLY),
     "kto": How("unpaired", 12, 1e-4, UNWATCHED, UNWATCHED + 1, AFTER_SFT),
     "grpo": How("prompts", 8, 5e-5, 0, UNWATCHED, (("intent", "all"), ("intent", "target"), ("intent", "rest")), 32),
 }
