@@ -68,10 +68,10 @@ def _suites(workspace: Workspace, newest: str | None, older: Sequence[str]) -> S
         dated = [(since, name) for name, (since, _) in drawn.items() if since]
         if not dated:
             raise EvidenceError(f"recency: no suite was drawn from newest traffic. {WAY}")
-        begins, found = max(dated)
+        found = max(dated)[1]
     else:
         found = str(workspace.find("suite", newest)["id"])
-        begins = drawn.get(found, (None, None))[0]
+    begins = drawn.get(found, (None, None))[0]
     if older:
         return Suites(found, [str(workspace.find("suite", name)["id"]) for name in older])
     earlier = sorted(name for name, (_, until) in drawn.items() if until and begins and until <= begins)

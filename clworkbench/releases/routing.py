@@ -24,7 +24,7 @@ def arm_of(conversation: str, weights: Mapping[str, float], salt: bytes) -> str:
         salt: at most 64 bytes of the rollout's own: another rollout draws others.
 
     Raises:
-        EvidenceError: no model has a weight, or one is no number of 0 or more.
+        EvidenceError: no model has a weight, one is no number of 0 or more, or their sum is none.
     """
     shares = normal(weights)
     digest = blake2b(conversation.encode("utf-8", "surrogatepass"), key=salt, digest_size=8).digest()
@@ -43,6 +43,8 @@ def normal(weights: Mapping[str, float]) -> dict[str, float]:
     if wrong:
         raise EvidenceError(f"weights: {wrong[0]} has {weights[wrong[0]]}. Give it 0 or more.")
     total = sum(weights.values())
+    if not isfinite(total):
+        raise EvidenceError(f"weights: they add up to {total}. Give smaller ones: only their proportions count.")
     if not total > 0:
         raise EvidenceError("weights: no model has a weight, so nothing would answer. Give one at least more than 0.")
     return {model: weights[model] / total for model in sorted(weights)}

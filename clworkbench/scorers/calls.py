@@ -12,7 +12,7 @@ Call = tuple[str, "Json | Missing"]
 TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 """How Hermes, Qwen and SmolLM2 write a call into their text."""
 
-FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
+FENCED = re.compile(r"```(?:json)?\s*+(.*?)```", re.DOTALL)
 
 
 def calls_match(outputs: pl.Series, expected: pl.Series) -> pl.Series:

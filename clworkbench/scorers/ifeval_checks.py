@@ -3,6 +3,7 @@
 Source: Zhou et al. 2023 (arXiv 2311.07911), table 1 and appendix; where they leave a choice, as its published test
 cases decide. Unlike there, sentences end at a mark without a trained splitter, and `change_case` looks at letters
 without asking whether the language is English. `language:response_language` needs a language detector, and is absent.
+All take time linear in the text, for nothing stops them: no pattern here may look at the same run again and again.
 """
 
 import re
@@ -14,8 +15,9 @@ Kwargs = Mapping[str, Json]
 Check = Callable[[str, Kwargs], bool]
 
 ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|Inc|Ltd|Co|Jr|Sr|No)\.$")
-SENTENCE_END = re.compile(r"[.!?]+[\"'\u201d\u2019)\]]*(?=\s|$)")
-FENCE = re.compile(r"^```(?:json)?\s*|\s*```$", re.IGNORECASE)
+LONGEST_ABBREVIATION = len("Prof.")
+SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'\u201d\u2019)\]]*+(?=\s|$)")
+FENCE = re.compile(r"\A```(?:json)?|```\Z", re.IGNORECASE)
 CONSTRAINED = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 WORD = re.compile(r"\w+")
 
@@ -32,7 +34,9 @@ def compared(count: int, kwargs: Kwargs, wanted: str, relation: str = "relation"
 def whole(kwargs: Kwargs, name: str) -> int:
     """A whole number that is 0 or more."""
     value = kwargs[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError(f"{name} is no whole number: {value!r}")
+    if isinstance(value, float) and not value.is_integer():
         raise ValueError(f"{name} is no whole number: {value!r}")
     return int(value)
 
@@ -62,8 +66,9 @@ def sentences(text: str) -> int:
     """How many sentences a text has: marks that end one, and what follows the last."""
     ends, at = 0, 0
     for found in SENTENCE_END.finditer(text):
-        if not ABBREVIATION.search(text[at : found.end()]):
-            ends, at = ends + 1, found.end()
+        end = found.end()
+        if not ABBREVIATION.search(text, max(at, end - LONGEST_ABBREVIATION), end):
+            ends, at = ends + 1, end
     return ends + bool(text[at:].strip())
 
 
@@ -122,13 +127,15 @@ def nth_paragraph_first_word(text: str, kwargs: Kwargs) -> bool:
 
 def number_placeholders(text: str, kwargs: Kwargs) -> bool:
     """At least so many placeholders in square brackets, such as [name]."""
-    return len(re.findall(r"\[.*?\]", text)) >= whole(kwargs, "num_placeholders")
+    # What stands behind a line's last bracket closes nothing.
+    lines = (line[: line.rfind("]") + 1] for line in text.split("\n"))
+    return sum(len(re.findall(r"\[.*?\]", line)) for line in lines) >= whole(kwargs, "num_placeholders")
 
 
 def postscript(text: str, kwargs: Kwargs) -> bool:
     """A postscript that begins with its marker; blanks may stand between the letters of P.S. and P.P.S."""
     marker = text_of(kwargs, "postscript_marker").lower()
-    pattern = r"\s*".join(re.escape(sign) for sign in marker) if marker.startswith("p.") else re.escape(marker)
+    pattern = r"\s*".join(re.escape(sign) for sign in marker if not sign.isspace()) if marker.startswith("p.") else re.escape(marker)
     if marker in ("p.s.", "p.p.s"):
         pattern = r"\s*".join(re.escape(part) for part in re.findall(r"[ps]\.?", marker)).replace(r"s\.", r"s\.?")
     return re.search(pattern, text.lower()) is not None
@@ -136,7 +143,7 @@ def postscript(text: str, kwargs: Kwargs) -> bool:
 
 def number_bullets(text: str, kwargs: Kwargs) -> bool:
     """Exactly so many bullet points in Markdown, with `*` or `-`."""
-    return len(re.findall(r"^\s*(?:\*[^*]|-).*$", text, re.MULTILINE)) == whole(kwargs, "num_bullets")
+    return len(re.findall(r"^[^\S\n]*(?:\*[^*]|-).*$", text, re.MULTILINE)) == whole(kwargs, "num_bullets")
 
 
 def constrained_response(text: str, _kwargs: Kwargs) -> bool:
@@ -164,7 +171,8 @@ def json_format(text: str, _kwargs: Kwargs) -> bool:
 
 def title(text: str, _kwargs: Kwargs) -> bool:
     """A title in double angular brackets, such as <<Joy>>, on one line."""
-    return any(found.strip("<> \t") for found in re.findall(r"<<[^\n]+>>", text))
+    ends = ((line, line.find("<<"), line.rfind(">>")) for line in text.split("\n"))
+    return any(begin >= 0 and line[begin : max(begin, end)].strip("<> \t") for line, begin, end in ends)
 
 
 def two_responses(text: str, _kwargs: Kwargs) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 # It builds a grammar on import, for a second, and serves a format; formats are not checked here.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # None says that it cannot be imported
 
+from jsonschema import FormatChecker
 from jsonschema.exceptions import SchemaError
 from jsonschema.protocols import Validator
 from jsonschema.validators import Draft202012Validator, validator_for
@@ -20,6 +21,11 @@ from jsonschema_specifications import REGISTRY
 from referencing import Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
+
+PATTERNS = FormatChecker(["regex"])
+
+DATA = ("const", "enum", "default", "examples")
+"""What stands behind these is data, and no schema."""
 
 
 class Unfit(Exception):
@@ -61,7 +67,7 @@ def read(text: str | None) -> Validator:
         raise Unfit(f"a schema is an object or a truth value, found {type(schema).__name__}")
     kind = validator_for(schema, default=Draft202012Validator)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(schema, format_checker=PATTERNS)
     except SchemaError as error:
         raise Unfit(f"no valid schema: {error.message[:200]} at {error.json_path}") from None
     except RecursionError:
@@ -96,7 +102,8 @@ def _found(schema: Any) -> tuple[list[str], int]:
         if isinstance(part, dict):
             refs += [part["$ref"]] if isinstance(part.get("$ref"), str) else []
             ids += isinstance(part.get("$id"), str)
-        left += list(part.values()) if isinstance(part, dict) else part if isinstance(part, list) else []
+            left += [inner for key, inner in part.items() if key not in DATA]
+        left += part if isinstance(part, list) else []
     return refs, ids
 
 
