@@ -26,7 +26,7 @@ def _():
     WORKSPACE = "demo"  # a folder, or your own workspace
     SEED = 0  # of the demo, where it has to be played first
     MODEL = None  # run:ID, release:ID, hf:org/name, endpoint:NAME or a folder; the model that serves when None
-    SUITE = "main"  # name, or name@version
+    SUITE = None  # name, or name@version; the first one of [evals], or of all, when None
     return MODEL, SEED, SUITE, WORKSPACE
 
 
@@ -111,9 +111,9 @@ def _(mo):
 
 
 @app.cell
-def _(MODEL, SUITE, clw, workspace):
+def _(MODEL, SUITE, clw, suites, workspace):
     serves = clw.status(workspace).champion
-    scored = clw.evaluate(workspace, MODEL or serves, SUITE)
+    scored = clw.evaluate(workspace, MODEL or serves, SUITE or suites.measured[0])
     scored
     return scored, serves
 

@@ -155,15 +155,19 @@ class Meter:
             self._open()
 
     def buy(self, usd: float) -> None:
-        """Adds what was paid beside the machine's own hours; `write` or `tick` notes it."""
+        """Adds what was paid beside the machine's own hours; `write`, `note` or `tick` notes it."""
         self._bought_usd += usd
 
     def tick(self) -> None:
         """Call it often: it notes every 10 s."""
         if self._clock() - self._noted >= NOTED_EVERY_S:
-            # A catalog that is busy for long is no reason to end hours of work: the next call notes it.
-            with suppress(sqlite3.OperationalError):
-                self.write()
+            self.note()
+
+    def note(self) -> None:
+        """`write`, in the middle of work: for what was paid, which a kill must not leave out."""
+        # A catalog that is busy for long is no reason to end hours of work: the next call notes it.
+        with suppress(sqlite3.OperationalError):
+            self.write()
 
     def through(self, advance: Advance) -> Advance:
         """The same report of progress, noted on its way."""

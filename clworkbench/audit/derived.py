@@ -15,6 +15,7 @@ from clworkbench.audit.gone import Gone
 from clworkbench.files import write_atomically
 from clworkbench.training_sets.length_bias import length_bias
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.answers import Answers
 from clworkbench.workspace.artefacts import VERSION_DIGITS, read_manifest, sha256_rows
 from clworkbench.workspace.folder import FOLDERS
 
@@ -44,6 +45,7 @@ class Derived:
         sheets: sheets for reviewers with such rows.
         pages: records and pages that may show their texts.
         cards: signals whose records at the annotators' show their texts.
+        model_answers: how many kept answers of models were given to these examples.
         since: when the first of the rows was committed (ISO 8601): no earlier page shows its texts.
     """
 
@@ -53,6 +55,7 @@ class Derived:
     sheets: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
     cards: list[str] = field(default_factory=list)
+    model_answers: int = 0
     since: str | None = None
 
     def and_later(self, found: "Derived") -> "Derived":
@@ -66,6 +69,7 @@ class Derived:
             sheets=_joined(self.sheets, found.sheets),
             pages=_joined(self.pages, found.pages),
             cards=_joined(self.cards, found.cards),
+            model_answers=max(self.model_answers, found.model_answers),
             since=self.since,
         )
 
@@ -75,7 +79,8 @@ class Derived:
 
     def cleared(self) -> dict[str, int]:
         """How many of each kind."""
-        return {"runs": len(self.runs), "sheets": len(self.sheets), "pages": len(self.pages)}
+        files = {"runs": len(self.runs), "sheets": len(self.sheets), "pages": len(self.pages)}
+        return {**files, "model_answers": self.model_answers}
 
 
 def _joined(first: list[str], second: list[str]) -> list[str]:
@@ -107,6 +112,7 @@ def derived(workspace: Workspace, gone: Gone, since: str | None) -> Derived:
     found.sheets = [_in(workspace, path) for path in _sheets(workspace) if holds_token(path, tokens)]
     found.pages = [_in(workspace, path) for path in _pages(workspace, tokens, since)]
     found.cards = cards(workspace, gone)
+    found.model_answers = Answers(workspace.folder).count(own for ids in found.examples.values() for own in ids)
     return found
 
 

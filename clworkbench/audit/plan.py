@@ -95,6 +95,8 @@ class Plan:
         rows = [(f"{table} (rows)", f"{n:,} of {self.total[table]:,}") for table, n in self.rows.items() if n]
         rows += [("made again", f"{name}, without {n:,} rows") for name, (n, _) in self.derived.sets.items()]
         rows += [(f"{kind} at the annotators'", f"{n:,}") for kind, n in self.annotators.counts().items() if n]
+        if self.derived.model_answers:
+            rows.append(("models' answers (kept)", f"{self.derived.model_answers:,}"))
         rows += [("removed, or cut", path) for path in self.derived.files()]
         rows += [("not unlearned", str(each["id"])) for each in self.tainted]
         rows += [("left to you", f"{each['path']}: {each['why']}") for each in self.left]

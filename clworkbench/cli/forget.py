@@ -79,7 +79,7 @@ def _nothing() -> No:
 
 
 def _planned(planned: "Plan") -> list[str]:
-    lines = [*_counts(planned.rows), *_at_annotators(planned.removed)]
+    lines = [*_counts(planned.rows), *_beside_tables(planned.removed)]
     lines += [f"  {name}: made again without {n:,} rows" for name, (n, _) in planned.derived.sets.items()]
     lines += [f"  {path}: removed, or such rows taken out of it" for path in planned.derived.files()]
     return [*lines, *_reached(planned.tainted, planned.champion), *_left(planned.left)]
@@ -87,7 +87,7 @@ def _planned(planned: "Plan") -> list[str]:
 
 def _lines(done: "Forgotten") -> list[str]:
     told = done.told
-    lines = ["Forgotten:", *_counts(told["rows"]), *_at_annotators(told["removed"])]  # type: ignore[arg-type]
+    lines = ["Forgotten:", *_counts(told["rows"]), *_beside_tables(told["removed"])]  # type: ignore[arg-type]
     lines += [f"  {each['from']}: made again as {each['to']}" for each in told["rebuilt"]]  # type: ignore[attr-defined]
     lines += [f"  {path}: removed, or such rows taken out of it" for path in done.files]
     lines += [*_reached(told["tainted"], told["champion"]), *_left(done.left)]  # type: ignore[arg-type]
@@ -98,8 +98,9 @@ def _counts(rows: dict[str, int]) -> list[str]:
     return [f"  {n:>9,} rows of {table}" for table, n in rows.items() if n]
 
 
-def _at_annotators(removed: dict[str, int]) -> list[str]:
-    return [f"  {n:>9,} {kind} in Argilla" for kind in ("records", "answers") if (n := removed.get(kind))]
+def _beside_tables(removed: dict[str, int]) -> list[str]:
+    places = {"records": "records in Argilla", "answers": "answers in Argilla", "model_answers": "answers of models"}
+    return [f"  {n:>9,} {said}" for kind, said in places.items() if (n := removed.get(kind))]
 
 
 def _reached(tainted: list[dict[str, object]], champion: dict[str, object]) -> list[str]:

@@ -47,7 +47,7 @@ def freeze(name: str, file: Path, workspace: str) -> Answer:
     assert isinstance(examples, int)
     lines = [f"{made['id']}: {examples} examples", *(f"  {n:>6} in slice {s}" for s, n in slices.items())]
     answer = {"suite": str(made["id"]).removeprefix("suite:"), "examples": examples, "slices": slices}
-    return answer | {"ungradable": ungradable}, [*lines, *graded_lines(ungradable, examples)]
+    return answer | {"ungradable": ungradable}, [*lines, *graded_lines(made, examples)]
 
 
 @suite.command()

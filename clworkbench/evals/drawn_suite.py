@@ -76,7 +76,7 @@ class DrawnSuite:
             lines.append(f"  {name:<16} {found}, chance {chance:.3g}")
         lines += [f"  left out: {n:,} conversations that learned rows show ({why})" for why, n in self.refused.items()]
         lines.append(f"{self.id.removeprefix('suite:')}: {self.frame.height:,} examples. {self.said}")
-        return [*lines, *graded_lines(self.ungradable, self.frame.height)]
+        return [*lines, *graded_lines(self.manifest, self.frame.height)]
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw suite draw --json`."""
@@ -117,11 +117,16 @@ class DrawnSuite:
         return coverage_figure(self.coverage.head(SHOWN), title=title)
 
 
-def graded_lines(ungradable: Mapping[str, int], examples: int) -> list[str]:
-    """That a scorer cannot grade some examples, in words."""
-    return [
-        f"  {scorer} does not give the expected answer itself full marks on {n:,} of {examples:,} examples:"
-        " no model's answer to them will count"
-        for scorer, n in ungradable.items()
-        if n
-    ]
+def graded_lines(manifest: Mapping[str, object], examples: int) -> list[str]:
+    """That a scorer cannot grade some examples, in words, with the reason where it gives one."""
+    counts, because = manifest["ungradable"], manifest.get("ungradable_because", {})
+    assert isinstance(counts, dict)
+    assert isinstance(because, dict)
+    lines = []
+    for scorer, n in counts.items():
+        what = "does not give the expected answer itself full marks on"
+        why = ""
+        if scorer in because:
+            what, why = "cannot grade", f" (such as: {because[scorer]})"
+        lines.append(f"  {scorer} {what} {n:,} of {examples:,} examples{why}: no model's answer to them will count")
+    return lines

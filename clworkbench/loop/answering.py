@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import polars as pl
 
@@ -105,7 +105,8 @@ def answered(workspace: Workspace, asking: Asking, examples: pl.DataFrame, meter
         for example, messages in examples.select("example_id", "input").iter_rows()
         for repetition in range(asking.repetitions)
     ]
-    found = store.known(asking.key, (question.prompt for question in asked))
+    # Redacted once more: `[policy] redaction` may have been off when they were kept.
+    found = dict(_redacted(workspace, [*store.known(asking.key, (question.prompt for question in asked)).items()]))
     missing = {(q.prompt, q.repetition): q for q in reversed(asked) if (q.prompt, q.repetition) not in found}
     waiting = [*missing.values()][::-1]
     known = len(asked) - len(waiting)
@@ -134,7 +135,9 @@ def prompt_sha(messages: Sequence[Mapping[str, object]]) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-Some = list[tuple[Question, dict[str, object]]]
+Key = TypeVar("Key")
+Answer = dict[str, object]
+Some = list[tuple[Question, Answer]]
 """Questions with their answers (`ANSWERS`, less the first two columns), one batch of them."""
 
 
@@ -182,7 +185,7 @@ def _ask_weights(
         take([(waiting[place], answer) for place, answer in zip(places, answers, strict=True)])
 
 
-def _redacted(workspace: Workspace, some: Some) -> Some:
+def _redacted(workspace: Workspace, some: "list[tuple[Key, Answer]]") -> "list[tuple[Key, Answer]]":
     """By the patterns of ingest, unless redaction is off."""
     if not some or workspace.settings.policy.redaction == "off":
         return some
@@ -192,6 +195,6 @@ def _redacted(workspace: Workspace, some: Some) -> Some:
     }
     clean = zip(texts["output"], texts["error"], strict=True)
     return [
-        (question, answer | {"output": output, "error": error})
-        for (question, answer), (output, error) in zip(some, clean, strict=True)
+        (key, answer | {"output": output, "error": error})
+        for (key, answer), (output, error) in zip(some, clean, strict=True)
     ]

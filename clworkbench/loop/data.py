@@ -236,6 +236,14 @@ def keep_suite(
         "slices": dict(sorted(frame["slices"].explode().drop_nulls().value_counts().iter_rows())),
         "slice_versions": versions(asked),
         "ungradable": dict(sorted(blind["scorer"].value_counts().iter_rows())),
+        "ungradable_because": _reasons(blind),
         **more,
     }
     return workspace.publish_rows("suite", name, as_frozen(frame), about=about)
+
+
+def _reasons(blind: pl.DataFrame) -> dict[str, str]:
+    """By scorer, the reason that it gives most often, where it gives any."""
+    told = blind.drop_nulls("reason").group_by("scorer", "reason").len()
+    first = told.sort(["scorer", "len", "reason"], descending=[False, True, False]).unique("scorer", keep="first")
+    return dict(first.sort("scorer").select("scorer", "reason").iter_rows())

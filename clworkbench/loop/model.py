@@ -203,7 +203,10 @@ def _weights(workspace: Workspace, spec: ModelSpec) -> dict[str, object]:
             f"{spec.name}: its base {spec.base} is another one than it was trained on (fingerprint {found[:16]}…, the "
             f"run's manifest says {str(trained_on)[:16]}…).\nPut the base back as it was, or train the run again."
         )
-    return {"dtype": workspace.settings.model.dtype, "base_sha256": found, "adapter_sha256": spec.adapter_sha256}
+    # Only answers that were given one by one say how long they took: others are not taken in their place.
+    timed = {"batch_size": 1} if workspace.settings.evals.batch_size == 1 else {}
+    dtype = workspace.settings.model.dtype
+    return {"dtype": dtype, "base_sha256": found, "adapter_sha256": spec.adapter_sha256, **timed}
 
 
 def _score(

@@ -47,7 +47,21 @@ def gates(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFra
         frozen: suites by id.
         imported: scores of each model that is compared; of suites whose examples are elsewhere, they name the slices,
             and the scorers are those that all have.
+
+    Raises:
+        SettingsError: there are no defaults, since the only metric has no scale.
     """
+    found = _applying(workspace, frozen, imported)
+    if not found:
+        raise SettingsError(
+            "[gates]: a reward model's score has no scale, and the default margins are points of a score from 0 to 1.\n"
+            "Write [[gates.rules]] of your own, each not_worse with a margin in the reward model's unit."
+        )
+    return found
+
+
+def _applying(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFrame]) -> tuple[Gate, ...]:
+    """As `gates`; none where there are no defaults."""
     settings = workspace.settings
     if settings.gates.rules:
         return tuple(_gate(rule) for rule in settings.gates.rules)
@@ -58,10 +72,7 @@ def gates(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFra
     scorers = {*(settings.evals.scorers if kept else ()), *common}
     metric = settings.gates.metric or (min(scorers) if len(scorers) == 1 else "reward")
     if metric.startswith(REWARD):
-        raise SettingsError(
-            f"[gates]: {metric!r} has no scale, and the default margins are points of a score from 0 to 1.\n"
-            "Write [[gates.rules]] of your own, each not_worse with a margin in the reward model's unit."
-        )
+        return ()
     named = [*(workspace.rows(name)["slices"] for name in kept), *(_slices(side) for side in sides)]
     empty = pl.Series("slices", [], dtype=pl.String)
     slices = pl.concat([empty, *(names.explode(keep_nulls=False, empty_as_null=False) for names in named)])
@@ -87,11 +98,12 @@ def _slices(imported: pl.DataFrame) -> pl.Series:
 def gates_sha256(workspace: Workspace, frozen: list[str], imported: Sequence[pl.DataFrame] = ()) -> str:
     """The hash of the gates that apply now to these suites, target included; arguments as for `gates`.
 
-    Guards on slices and suites that only imported scores name do not count: each further import may name others.
+    Guards on slices and suites that only imported scores name do not count: each further import may name others. Where
+    no gate applies yet, the hash says so: a model is scored all the same, and gates that are written later differ.
     """
     nameless = {"slices": pl.lit([], dtype=pl.List(pl.String)), "suite": pl.col("suite").first()}
     plain = [scores.with_columns(**nameless) for scores in imported]
-    text = f"{workspace.settings.gates.target}\n{canonical(gates(workspace, frozen, plain))}"
+    text = f"{workspace.settings.gates.target}\n{canonical(_applying(workspace, frozen, plain))}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

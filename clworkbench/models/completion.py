@@ -17,6 +17,8 @@ from clworkbench.settings.endpoints import EndpointSettings
 BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529)
 """Answers after which the same request may go well."""
 
+MOST_TOKENS = 1 << 40
+
 HOPELESS = (401, 402, 403, 404, 405, 407, 410)
 """Answers that every other request would get as well."""
 
@@ -97,23 +99,31 @@ def _completion(
         said = _said(answer, key)
         return Failed("unavailable", "it answered without a choice" + (f" ({said})" if said else "")), 0.0
     choice, usage = found.choices[0], found.usage or _Usage()
+    if choice.finish_reason == "error":
+        return Failed("unavailable", "it broke off in the middle of its answer"), 0.0
+    prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
     reply = Reply(
         text=choice.message.content or choice.message.refusal or "",
         tool_calls=tuple(call.plain() for call in choice.message.tool_calls or ()),
         finish_reason=choice.finish_reason,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        cost_usd=_cost_usd(usage, settings),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cost_usd=_cost_usd(prompt, completion, settings),
         latency_ms=latency_ms,
     )
     return reply, None
 
 
-def _cost_usd(usage: "_Usage", settings: EndpointSettings) -> float | None:
+def _count(told: object) -> int | None:
+    """Tokens as an endpoint tells them; None for what is no count, as -1 is where nobody counted."""
+    return told if type(told) is int and 0 <= told <= MOST_TOKENS else None
+
+
+def _cost_usd(n_prompt: int | None, n_completion: int | None, settings: EndpointSettings) -> float | None:
     prompt, completion = settings.usd_per_million_prompt, settings.usd_per_million_completion
-    if prompt is None or completion is None or usage.prompt_tokens is None or usage.completion_tokens is None:
+    if prompt is None or completion is None or n_prompt is None or n_completion is None:
         return None
-    return (usage.prompt_tokens * prompt + usage.completion_tokens * completion) / 1e6
+    return (n_prompt * prompt + n_completion * completion) / 1e6
 
 
 def _said(answer: Answered, key: str) -> str:
@@ -153,8 +163,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: object = None
+    completion_tokens: object = None
 
 
 class _Completion(msgspec.Struct):
@@ -176,7 +186,7 @@ def _retry_after(header: str | None) -> float:
     text = (header or "").strip()
     if re.fullmatch(r"\d{1,7}(\.\d{1,6})?", text):
         return float(text)
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         at = parsedate_to_datetime(text)
         return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
     return 0.0

@@ -103,6 +103,7 @@ class Endpoint:
         tools: Sequence[str | None] | None = None,
         seeds: Sequence[int] | None = None,
         limit_usd: float | None = None,
+        sending: Sending | None = None,
     ) -> Generator[tuple[int, Reply | Failed], None, None]:
         """Answers as they arrive: each with the place of its input.
 
@@ -116,13 +117,15 @@ class Endpoint:
             tools: the schemas that may be called, as JSON, for each input.
             seeds: of the sampling, for each input.
             limit_usd: what all of them may cost.
+            sending: in the place of `limit_usd`, of whoever stops the sending and still takes what is on its way.
 
         Raises:
             EndpointError: there is a limit, and nobody says what a token costs.
         """
-        if limit_usd is not None and self.expected_usd([], max_new_tokens) is None:
+        together = sending or Sending(limit_usd)
+        if together.limit_usd is not None and self.expected_usd([], max_new_tokens) is None:
             raise EndpointError(
-                f"{self.settings.address}: a limit of {limit_usd:g} USD cannot be held: nobody says what it costs.\n"
+                f"{self.settings.address}: a limit of {together.limit_usd:g} USD cannot be held: nobody says what it costs.\n"
                 "Set usd_per_million_prompt and usd_per_million_completion (0 where it costs nothing)."
             )
         requests = [
@@ -131,7 +134,7 @@ class Endpoint:
                 inputs, tools or repeat(None, len(inputs)), seeds or repeat(None, len(inputs)), strict=True
             )
         ]
-        together, waiting = Sending(limit_usd), iter(enumerate(requests))
+        waiting = iter(enumerate(requests))
         arrived: queue.Queue[tuple[int, Reply | Failed]] = queue.Queue()
 
         def work() -> None:

@@ -22,9 +22,10 @@ class Sending:
     """Shared by the threads that send."""
 
     def __init__(self, limit_usd: float | None = None) -> None:
-        self._lock, self._stopped = threading.Lock(), threading.Event()
-        self._why, self._limit_usd, self._usd = "", limit_usd, 0.0
-        self._in_a_row, self._not_before = 0, 0.0
+        self.limit_usd = limit_usd
+        self._lock, self._stopped = threading.Condition(), threading.Event()
+        self._why, self._usd, self._aside_usd = "", 0.0, 0.0
+        self._on_their_way, self._in_a_row, self._not_before = 0, 0, 0.0
 
     def next_of(self, waiting: Iterator[tuple[int, Request]]) -> tuple[int, Request] | None:
         """The next request with its place; None where there is none."""
@@ -35,37 +36,39 @@ class Sending:
         """Nothing more is sent; the first reason counts."""
         with self._lock:
             self._why = self._why or why
-        self._stopped.set()
+            self._stopped.set()
+            self._lock.notify_all()
 
     def reserve(self, usd: float) -> str | None:
-        """Why a request that may cost so much is not sent; None where it may be, and what it may cost is put aside."""
+        """Why a request that may cost so much is not sent; None where it may be, and what it may cost is put aside.
+
+        What others put aside is mostly more than they cost: their price is waited for before one is refused.
+        """
         self._stopped.wait(max(0.0, self._not_before - time.monotonic()))
         with self._lock:
-            if not self._stopped.is_set() and self._limit_usd is not None and self._usd + usd > self._limit_usd:
-                self._why = (
-                    f"the next request may cost {usd:.2g} USD, and {self._usd:.2g} of {self._limit_usd:g} are spent"
-                )
-                self._stopped.set()
+            self._lock.wait_for(lambda: self._stopped.is_set() or self._fits(usd) or not self._on_their_way)
+            if not self._stopped.is_set() and not self._fits(usd):
+                self.stop(f"the next request may cost {usd:.2g} USD, and {self._usd:.2g} of {self.limit_usd:g} are spent")
             if self._stopped.is_set():
                 return self._why
-            self._usd += usd
+            self._aside_usd += usd
+            self._on_their_way += 1
             return None
 
+    def _fits(self, usd: float) -> bool:
+        return self.limit_usd is None or self._usd + self._aside_usd + usd <= self.limit_usd
+
     def settle(self, reply: Reply | Failed, reserved_usd: float) -> None:
-        """Notes what a request cost; one that broke may have been paid for, and what was put aside stays so."""
+        """Notes what a request cost; one that broke may have been paid for, and counts as dear as it could be."""
         with self._lock:
-            if isinstance(reply, Reply):
-                self._usd += (reserved_usd if reply.cost_usd is None else reply.cost_usd) - reserved_usd
-                self._in_a_row = 0
-                return
-            if reply.kind == "refused":
-                self._usd -= reserved_usd
-                self._in_a_row = 0
-                return
-            self._in_a_row += 1
-            given_up = reply.everywhere or self._in_a_row >= GIVEN_UP_AFTER
-        if given_up:
-            self.stop(reply.why)
+            self._on_their_way -= 1
+            self._aside_usd = self._aside_usd - reserved_usd if self._on_their_way else 0.0
+            self._usd += _cost_usd(reply, reserved_usd)
+            is_lost = isinstance(reply, Failed) and reply.kind != "refused"
+            self._in_a_row = self._in_a_row + 1 if is_lost else 0
+            if isinstance(reply, Failed) and is_lost and (reply.everywhere or self._in_a_row >= GIVEN_UP_AFTER):
+                self.stop(reply.why)
+            self._lock.notify_all()
 
     def wait(self, seconds: float, *, together: bool) -> bool:
         """Waits; whether the work still goes on. `together`: the others send nothing new meanwhile."""
@@ -73,3 +76,9 @@ class Sending:
             with self._lock:
                 self._not_before = max(self._not_before, time.monotonic() + seconds)
         return not self._stopped.wait(seconds)
+
+
+def _cost_usd(reply: Reply | Failed, at_most: float) -> float:
+    if isinstance(reply, Failed):
+        return 0.0 if reply.kind == "refused" else at_most
+    return at_most if reply.cost_usd is None else reply.cost_usd

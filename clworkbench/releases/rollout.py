@@ -159,6 +159,10 @@ def _missing(seen: Totals, asked: StageSettings, settings: RolloutSettings) -> i
     return rows_needed(seen, margin=asked.margin, alpha=settings.alpha, share=asked.share, difference=alike)
 
 
+FARTHEST = timedelta(days=3650)
+"""What would take longer is not foretold."""
+
+
 def _due(
     rows: pl.DataFrame, missing: int | None, pending: int, began: datetime, now: datetime, at_least: timedelta
 ) -> datetime | None:
@@ -167,7 +171,10 @@ def _due(
     if missing is None or (missing > 0 and (rows.is_empty() or hours <= 0)):
         return None
     delay = rows.select((pl.col("settled_at") - pl.col("answered_at")).median()).item() or timedelta(0)
-    to_come = timedelta(hours=max(0, missing - pending) / (rows.height / hours)) if missing > 0 else timedelta(0)
+    ahead = max(0, missing - pending) / (rows.height / hours) if missing > 0 else 0.0
+    if ahead > FARTHEST / timedelta(hours=1):
+        return None
+    to_come = timedelta(hours=ahead)
     return max(began + at_least, now + to_come + (delay if missing > 0 else timedelta(0)))
 
 

@@ -59,13 +59,21 @@ def decide_shadow(
     until = began + settings.shadow.at_least
     if waiting := frame.filter(verdict="open")["name"].to_list():
         return RolloutDecision("stay", SHADOW, SHADOW, f"not shown yet: {', '.join(waiting)}", frame)
-    if not rows.height or frame["verdict"][0] == "unmeasured":
-        return RolloutDecision("stay", SHADOW, SHADOW, "no conversation has been answered by both yet", frame)
+    if unknown := frame.filter(pl.col("name") != "latency", verdict="unmeasured")["name"].to_list():
+        return RolloutDecision("stay", SHADOW, SHADOW, f"unmeasured yet: {', '.join(unknown)}", frame)
     if now < until:
-        because = f"agreement, errors and latency are as asked; the stage lasts until {moment(until)}"
+        because = f"{_met(frame)}; the stage lasts until {moment(until)}"
         return RolloutDecision("stay", SHADOW, SHADOW, because, frame)
     then = stages(settings)[1]
-    return RolloutDecision("advance", SHADOW, then, "agreement, errors and latency are as asked", frame, missing=0)
+    return RolloutDecision("advance", SHADOW, then, _met(frame), frame, missing=0)
+
+
+def _met(frame: pl.DataFrame) -> str:
+    """What is shown, and no more: a latency need not be known."""
+    latency = frame.row(by_predicate=pl.col("name") == "latency", named=True)
+    if latency["verdict"] == "unmeasured":
+        return f"agreement and errors are as asked (latency: {latency['says']})"
+    return "agreement, errors and latency are as asked"
 
 
 def _checked(shadowed: pl.DataFrame) -> pl.DataFrame:

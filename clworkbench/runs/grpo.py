@@ -148,10 +148,11 @@ def prompts(rows: pl.DataFrame, tokenizer: "PreTrainedTokenizerBase", settings: 
 
 
 def _gradable(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose verifier gives what is expected a 1, or expects nothing and grades all the same."""
+    """The rows whose verifier gives the right answer a 1, or grades where nobody can say which that is."""
     kept = []
     for (name,), group in rows.drop_nulls("verifier").group_by("verifier", maintain_order=True):
         expected = group["expected"].cast(pl.String)
-        gold = scorer(str(name))(gold_outputs(str(name), expected), expected)
-        kept.append(group.filter((gold == 1) | (expected.is_null() & gold.is_not_null())))
+        gold = gold_outputs(str(name), expected)
+        score = scorer(str(name))(gold, expected)
+        kept.append(group.filter((score == 1) | (gold.is_null() & score.is_not_null())))
     return pl.concat(kept) if kept else rows.clear()

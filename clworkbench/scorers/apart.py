@@ -143,7 +143,10 @@ class _Running:
             line = self.lines.get(timeout=limit_s)
         except queue.Empty:
             return None
-        answer = json.loads(line) if line else None
+        try:
+            answer = json.loads(line) if line else None
+        except ValueError:
+            return None  # It was ended in the middle of a line, or wrote there itself.
         return answer if isinstance(answer, dict) else None
 
     def ended(self, limit_s: float) -> str:

@@ -1,11 +1,21 @@
 """Classification: an output is one label of several; each example is right or wrong, and F1 speaks of the whole set."""
 
-import json
 from functools import partial
 
 import polars as pl
 
-from clworkbench.scorers.json_answers import MISSING, Missing, field_gold, field_matches, field_path, parsed, value_at
+from clworkbench.scorers.json_answers import (
+    Json,
+    Missing,
+    acceptable,
+    canonical_json,
+    field_gold,
+    field_matches,
+    field_path,
+    parsed,
+    same_json,
+    value_at,
+)
 from clworkbench.scorers.scorer import Scorer, plain
 from clworkbench.scorers.text import normalised, normalised_match
 
@@ -32,26 +42,38 @@ def is_classification(name: str) -> bool:
 
 
 def labels(name: str, outputs: pl.Series, expected: pl.Series) -> pl.DataFrame:
-    """Labels as they are compared.
+    """Labels as they are compared: what scores 1 has the expected label, and nothing else has it.
 
     Returns:
-        One row for each pair: `expected`, and `predicted`, null where the output has no label.
+        One row for each pair: `expected`, and `predicted`, null where the output has no label, or one that only looks
+        like the expected one ("1" where 1 is expected).
     """
     if name == KIND:
         said, wanted = normalised(outputs), normalised(expected)
         return pl.DataFrame({"expected": wanted, "predicted": said})
     path = field_path(name)
-    wanted_labels = [_label(text, path, bare=True) for text in expected.cast(pl.String)]
-    said_labels = [_label(text, path, bare=False) for text in outputs.cast(pl.String)]
-    schema = {"expected": pl.String, "predicted": pl.String}
-    return pl.DataFrame({"expected": wanted_labels, "predicted": said_labels}, schema=schema)
+    pairs = [
+        _field_labels(said, wanted, path)
+        for said, wanted in zip(outputs.cast(pl.String), expected.cast(pl.String), strict=True)
+    ]
+    return pl.DataFrame(pairs, schema={"expected": pl.String, "predicted": pl.String}, orient="row")
 
 
-def _label(text: str | None, path: tuple[str, ...], *, bare: bool) -> str | None:
-    value = parsed(text)
-    if bare and text is not None and not isinstance(value, dict):
-        return text
-    inner = value_at(value, path) if not isinstance(value, Missing) else MISSING
-    if isinstance(inner, Missing):
+def _field_labels(output: str | None, expected: str | None, path: tuple[str, ...]) -> tuple[str | None, str | None]:
+    answers = [] if expected is None else acceptable(expected, path)
+    if not answers:
+        return None, None
+    value, wanted = value_at(parsed(output), path), _label(answers[-1])
+    if any(same_json(value, answer) for answer in answers):
+        return wanted, wanted
+    said = _label(value)
+    return wanted, None if said == wanted else said
+
+
+def _label(value: "Json | Missing") -> str | None:
+    """As text that can be stored: a text may hold half a surrogate pair, which no table takes."""
+    try:
+        text = None if isinstance(value, Missing) else value if isinstance(value, str) else canonical_json(value)
+    except RecursionError:
         return None
-    return inner if isinstance(inner, str) else json.dumps(inner, sort_keys=True)
+    return None if text is None else text.encode("utf-8", "replace").decode()

@@ -135,10 +135,10 @@ def number_placeholders(text: str, kwargs: Kwargs) -> bool:
 def postscript(text: str, kwargs: Kwargs) -> bool:
     """A postscript that begins with its marker; blanks may stand between the letters of P.S. and P.P.S."""
     marker = text_of(kwargs, "postscript_marker").lower()
-    pattern = r"\s*".join(re.escape(sign) for sign in marker if not sign.isspace()) if marker.startswith("p.") else re.escape(marker)
-    if marker in ("p.s.", "p.p.s"):
-        pattern = r"\s*".join(re.escape(part) for part in re.findall(r"[ps]\.?", marker)).replace(r"s\.", r"s\.?")
-    return re.search(pattern, text.lower()) is not None
+    if not marker.startswith("p."):
+        return marker in text.lower()
+    wanted = "p.s" if marker == "p.s." else "".join(marker.split())
+    return re.search(r"(?<!\w)" + r"\s*".join(map(re.escape, wanted)), text.lower()) is not None
 
 
 def number_bullets(text: str, kwargs: Kwargs) -> bool:

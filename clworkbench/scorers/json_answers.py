@@ -60,14 +60,15 @@ def field_path(name: str) -> tuple[str, ...]:
 def _score(said: str | None, wanted: str | None, path: tuple[str, ...]) -> float | None:
     if wanted is None:
         return None
-    answers = _acceptable(wanted, path)
+    answers = acceptable(wanted, path)
     if not answers:
         return None
     value = value_at(parsed(said), path)
     return float(any(same_json(value, answer) for answer in answers))
 
 
-def _acceptable(wanted: str, path: tuple[str, ...]) -> list[Json]:
+def acceptable(wanted: str, path: tuple[str, ...]) -> list[Json]:
+    """The values at `path` that are right: of an object its own, else the text, and what it is as JSON."""
     value = parsed(wanted)
     if isinstance(value, dict):
         inner = value_at(value, path)
@@ -80,12 +81,13 @@ def same_json(value: "Json | Missing", other: "Json | Missing") -> bool:
     try:
         if isinstance(value, Missing) or isinstance(other, Missing):
             return False
-        return _canonical(value) == _canonical(other)
+        return canonical_json(value) == canonical_json(other)
     except RecursionError:
         return False
 
 
-def _canonical(value: Json) -> str:
+def canonical_json(value: Json) -> str:
+    """The same text for values that are equal with their types."""
     return json.dumps(_whole_numbers(value), sort_keys=True)
 
 

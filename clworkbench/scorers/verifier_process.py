@@ -58,16 +58,21 @@ def graded(function: Callable[[str, str | None], Any], output: str, expected: st
     try:
         value = function(output, expected)
         score = None if value is None or isinstance(value, str | bytes) else float(value)
+        if score is None or not 0 <= score <= 1:
+            return {"error": f"returned {storable(repr(value))}; a score is True, False or a number from 0 to 1"}
     except BaseException as error:  # noqa: BLE001 (a person's code may raise anything, SystemExit too)
         return {"error": in_words(error)}
-    if score is None or not 0 <= score <= 1:
-        return {"error": f"returned {repr(value)[:LONGEST]}; a score is True, False or a number from 0 to 1"}
     return {"score": score}
+
+
+def storable(text: str) -> str:
+    """The beginning of a text, without halves of surrogate pairs, which no table takes."""
+    return text[:LONGEST].encode("utf-8", "replace").decode()
 
 
 def in_words(error: BaseException) -> str:
     """What was raised, and where in the person's own file."""
-    told = " ".join(str(error).split())[:LONGEST]
+    told = storable(" ".join(str(error).split()))
     frame, line = error.__traceback__, None
     while frame is not None:
         if frame.tb_frame.f_code.co_filename != __file__:

@@ -91,6 +91,7 @@ def check_rollout(rollout: RolloutSettings, place: str) -> None:
     Raises:
         SettingsError: with the stage, what it says, and what it may say.
     """
+    _check_shadow(rollout, place)
     for before, after in zip(rollout.stages, rollout.stages[1:], strict=False):
         if after.share <= before.share:
             raise SettingsError(
@@ -107,4 +108,21 @@ def check_rollout(rollout: RolloutSettings, place: str) -> None:
         if not isfinite(value):
             raise SettingsError(
                 f"{place}: [rollout.guardrails] {name} = {value}. Write a share of the champion's, e.g. {name} = 0.5."
+            )
+
+
+def _check_shadow(rollout: RolloutSettings, place: str) -> None:
+    """No number of answers shows two models to agree always, or one to be no worse at all: the stage would never end."""
+    if rollout.shadow.skip:
+        return
+    if rollout.shadow.agreement == 1:
+        raise SettingsError(
+            f"{place}: [rollout.shadow] agreement = 1: no number of answers can show that. Write less, e.g. 0.9."
+        )
+    for name in ("errors", "latency"):
+        if getattr(rollout.guardrails, name) == 0:
+            raise SettingsError(
+                f"{place}: [rollout.guardrails] {name} = 0: the shadow stage must show that it is no worse than allowed, "
+                "and\nno number of answers can show a difference of 0. Write more, e.g. "
+                f"{name} = 0.01, or [rollout.shadow] skip = true."
             )

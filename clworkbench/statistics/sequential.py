@@ -60,7 +60,7 @@ def log_evidence(excess: Floats, variance: Floats, *, tight_at: float = TIGHT_AT
         excess: by how much the steps' sum lies above that of their means.
         variance: the sum of squared deviations of steps from their guesses.
         tight_at: the variance at which a bound at 5 % is tightest.
-        scale: no step lies further above its guess than this.
+        scale: no step lies further below its guess than this.
 
     Source: proposition 9 of Howard et al. 2021; the mixing density is a gamma density, cut off at `scale`.
     """

@@ -27,7 +27,8 @@ def build_prompts(
     """Makes one row of each prompt to which a good answer is known, by the rules of a supervised set.
 
     Of a good answer that calls tools, the calls are expected where the verifier looks at calls. What the verifier
-    cannot grade is dropped: the good answer itself must be scored 1. Where several good answers to one prompt are
+    cannot grade is dropped: the good answer itself must be scored 1, unless the verifier says that what is expected is
+    no answer. Where several good answers to one prompt are
     known, the reviewer's counts before the correction before the accepted one, the latest first.
 
     Args:
@@ -47,8 +48,10 @@ def build_prompts(
     waterfall.keep(pl.col("expected").str.strip_chars().str.len_chars() > 0, "no_words")
     told_apart(waterfall, "prompts", rules, pseudonyms)
     expected = waterfall.rows["expected"]
-    grades = scored(gold_outputs(verifier, expected), expected)
-    waterfall.keep((grades == 1).fill_null(value=False), "not_verifiable")
+    gold = gold_outputs(verifier, expected)
+    score = scored(gold, expected)
+    gradable = (score == 1) | (gold.is_null() & score.is_not_null())
+    waterfall.keep(gradable.fill_null(value=False), "not_verifiable")
     _settled(waterfall)
     once(waterfall, "said", "taught")
     return ended(waterfall, "prompts", signals.height, examples, rules, pseudonyms)

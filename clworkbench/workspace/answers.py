@@ -47,11 +47,9 @@ class Answers:
         """The answers to these prompts, by prompt and repetition."""
         if not self.path.is_file():
             return {}
-        wanted = list(dict.fromkeys(prompts))
         found: dict[tuple[str, int], dict[str, object]] = {}
         with self._open() as db:
-            for at in range(0, len(wanted), AT_ONCE):
-                some = wanted[at : at + AT_ONCE]
+            for some in _in_pieces(prompts):
                 sql = f"select prompt, repetition, answer from answers where model = ? and prompt in ({_marks(some)})"
                 for prompt, repetition, answer in db.execute(sql, (model, *some)):
                     found[prompt, repetition] = msgspec.json.decode(answer)
@@ -72,15 +70,26 @@ class Answers:
                 values = [(*row[:4], msgspec.json.encode(row.answer)) for row in rows]
                 db.executemany("insert or ignore into answers values (?, ?, ?, ?, ?)", values)
 
-    def forget(self, examples: Iterable[str]) -> int:
-        """Takes out the answers that were given to examples, off the disk as well; returns how many."""
-        gone, count = sorted(set(examples)), 0
+    def count(self, examples: Iterable[str]) -> int:
+        """How many answers `forget` would take out."""
         if not self.path.is_file():
             return 0
         with self._open() as db:
-            for at in range(0, len(gone), AT_ONCE):
-                some = gone[at : at + AT_ONCE]
-                count += db.execute(f"delete from answers where example_id in ({_marks(some)})", some).rowcount
+            found = (
+                db.execute(f"select count(*) from answers where example_id in ({_marks(some)})", some).fetchone()[0]
+                for some in _in_pieces(examples)
+            )
+            return sum(map(int, found))
+
+    def forget(self, examples: Iterable[str]) -> int:
+        """Takes out the answers that were given to examples, off the disk as well; returns how many."""
+        if not self.path.is_file():
+            return 0
+        with self._open() as db:
+            count = sum(
+                db.execute(f"delete from answers where example_id in ({_marks(some)})", some).rowcount
+                for some in _in_pieces(examples)
+            )
         # Also when none is found: a killed forget may have deleted them, and not cleared the file's free pages.
         vacuum_catalog(self.path)
         return count
@@ -110,6 +119,11 @@ def _told_when_broken(path: Path) -> Iterator[None]:
             f"{path}: not a file of answers that can be read ({error}).\n"
             "Delete it: only answers are lost that models can give again; scores stay."
         ) from error
+
+
+def _in_pieces(values: Iterable[str]) -> Iterator[list[str]]:
+    each = list(dict.fromkeys(values))
+    return (each[at : at + AT_ONCE] for at in range(0, len(each), AT_ONCE))
 
 
 def _marks(values: Sequence[str]) -> str:

@@ -72,3 +72,8 @@ def test_weights_that_mean_nothing_are_refused_in_words(weights: dict[str, float
 
 def test_shares_add_up_to_1():
     assert normal({"b": 1, "a": 3}) == {"a": 0.75, "b": 0.25}
+
+
+def test_weights_whose_sum_is_no_number_are_refused():
+    with pytest.raises(EvidenceError, match="they add up to inf"):
+        arm_of("a", {"old": 1e308, "new": 1e308}, b"salt")

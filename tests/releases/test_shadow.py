@@ -81,3 +81,13 @@ def test_rows_that_mean_nothing_are_refused_in_words(change: pl.Expr, says: str)
 def test_a_missing_column_is_named():
     with pytest.raises(EvidenceError, match="no column 'agreement' among"):
         asked(shadowed(2).drop("agreement"))
+
+
+def test_where_no_error_is_known_it_waits():
+    found = asked(shadowed(2000).with_columns(challenger_error=pl.lit(None, pl.Float64)))
+    assert (found.action, found.because) == ("stay", "unmeasured yet: errors")
+
+
+def test_what_is_not_known_is_not_said_to_be_as_asked():
+    found = asked(shadowed(2000).with_columns(champion_ms=pl.lit(None, pl.Float64)))
+    assert found.because == "agreement and errors are as asked (latency: no latency is known)"

@@ -36,3 +36,19 @@ def test_no_field_is_refused_and_other_scorers_are_no_classification():
         True,
         False,
     ]
+
+
+def test_the_label_is_the_expected_one_where_and_only_where_the_score_is_1():
+    name = "classification:intent"
+    outputs = pl.Series(['{"intent": 1.0}', '{"intent": "lost"}', '{"intent": "1"}', '{"intent": true}'])
+    expected = pl.Series(['{"intent": 1}', '"lost"', '{"intent": 1}', "true"])
+    assert scorer(name)(outputs, expected).to_list() == [1, 1, 0, 1]
+    assert labels(name, outputs, expected).rows() == [("1", "1"), ("lost", "lost"), ("1", None), ("true", "true")]
+
+
+def test_a_label_of_half_a_character_or_nested_without_end_is_a_wrong_one():
+    outputs = pl.Series(['{"intent": "\\ud800"}', '{"intent": ' + "[" * 700 + "]" * 700 + "}"])
+    name, expected = "classification:intent", pl.Series(["lost", "lost"])
+    assert scorer(name)(outputs, expected).to_list() == [0, 0]
+    assert labels(name, outputs, expected)["expected"].to_list() == ["lost", "lost"]
+    assert "lost" not in labels(name, outputs, expected)["predicted"].to_list()

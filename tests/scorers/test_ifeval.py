@@ -329,3 +329,40 @@ def test_sentences_end_at_marks_and_not_after_titles_or_within_numbers():
     assert sentences("No mark") == 1
     assert sentences('Wait... what?! "Yes." Then') == 4
     assert sentences("  ") == 0
+
+
+@pytest.mark.parametrize(
+    ("instruction", "kwargs", "text"),
+    [
+        ("length_constraints:number_sentences", {"num_sentences": 1}, "." * N + "x"),
+        ("length_constraints:number_sentences", {"num_sentences": 1}, "Mr. " * N),
+        ("detectable_content:number_placeholders", {"num_placeholders": 1}, "[" * N),
+        ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "\n" * N + "x"),
+        ("detectable_format:title", {}, "<" * N),
+        ("detectable_format:json_format", {}, "a" + " " * N + "b"),
+        ("detectable_content:postscript", {"postscript_marker": "p." + " " * 20 + "."}, "p." + " " * N),
+    ],
+    ids=["marks", "abbreviations", "brackets", "blank_lines", "angles", "blanks", "marker"],
+)
+def test_an_answer_that_repeats_itself_is_read_in_linear_time(instruction: str, kwargs: dict[str, object], text: str):
+    began = time.process_time()
+    CHECKS[instruction](text, kwargs)
+    assert time.process_time() - began < 2
+
+
+def test_a_number_without_end_is_told_and_not_raised():
+    asked = '[{"id": "length_constraints:number_words", "kwargs": {"num_words": 1e999}}]'
+    found = scorer("ifeval").graded(pl.Series(["a"]), pl.Series([asked]))
+    assert found.score.to_list() == [None]
+    assert "num_words is no whole number: inf" in found.error[0]
+
+
+def test_an_address_holds_no_postscript():
+    assert not CHECKS["detectable_content:postscript"]("See app.stackoverflow.com", {"postscript_marker": "P.S."})
+
+
+@pytest.mark.parametrize(
+    ("text", "n"), [("No. 5 is done. It works (really!). Dr. Who? Yes...", 4), ("NASA. Plan A. Go", 2), ("a.b c!", 1)]
+)
+def test_sentences_end_at_marks_but_not_at_abbreviations(text: str, n: int):
+    assert sentences(text) == n

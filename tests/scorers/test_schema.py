@@ -131,3 +131,14 @@ def test_a_file_that_is_no_schema_or_not_there_is_refused_in_words(tmp_path: Pat
             scorer("json_schema:bad.json")
         with pytest.raises(ClwError, match=r"no file 'absent\.json' in .*beside clw.toml"):
             scorer("json_schema:absent.json")
+
+
+def test_a_schema_whose_pattern_is_none_grades_nothing_whatever_the_output():
+    schema = {"properties": {"a": {"pattern": "("}}}
+    found = graded(("no JSON", schema), (None, schema), ('{"a": "b"}', {"patternProperties": {"(": True}}))
+    assert found.score.to_list() == [None, None, None]
+    assert all("no valid schema" in error for error in found.error)
+
+
+def test_what_looks_like_a_reference_within_data_is_data():
+    assert graded(('{"$ref": "elsewhere"}', {"enum": [{"$ref": "elsewhere"}]})).score.to_list() == [1]

@@ -212,3 +212,15 @@ def test_rollouts_are_verified_by_a_persons_code_too(place: Place):
         assert verified(["a", "b", "c"], [name, "exact_match", name], ["a", "b", "a"]) == [1.0, 1.0, 0.0]
         bad = "python:checks.py:bad"
         assert verified(["raise", "print"], [bad, bad], [None, None]) == [0.0, 0.25]
+
+
+def test_half_a_character_in_an_error_or_a_value_is_told_and_breaks_no_table(tmp_path: Path):
+    (tmp_path / "odd.py").write_text(
+        "class Odd:\n    def __repr__(self): raise RuntimeError('no words')\n    def __float__(self): return 2.0\n"
+        "def f(output, expected):\n    if output == 'a': raise ValueError('\\ud800')\n"
+        "    return Odd() if output == 'b' else '\\ud800'\n"
+    )
+    with within(Place(tmp_path)):
+        found = scorer("python:odd.py:f").graded(pl.Series(["a", "b", "c"]), pl.Series(["x", "x", "x"]))
+    assert found.score.null_count() == 3
+    assert [words in error for words, error in zip(("ValueError: ?", "no words", "returned"), found.error)] == [True] * 3
