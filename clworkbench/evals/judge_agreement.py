@@ -73,12 +73,14 @@ def measured(grades: pl.DataFrame, ratings: int | None) -> Measured:
     """Agreement overall and in each slice.
 
     Args:
-        grades: `GRADES`.
+        grades: `GRADES`; a slice of the name `all` is not told, since that row is of all answers.
         ratings: the scale's highest grade; None for pass (1) and fail (0), whose kappa is plain. Differences of ratings
             count by their squares.
     """
     slices = grades["slices"].explode(keep_nulls=False, empty_as_null=False).unique().sort()
-    parts = {ALL: grades} | {name: grades.filter(pl.col("slices").list.contains(name)) for name in slices if name}
+    parts = {ALL: grades} | {
+        name: grades.filter(pl.col("slices").list.contains(name)) for name in slices if name != ALL
+    }
     rows = [_row(name, part, ratings) for name, part in parts.items()]
     confusion = grades.group_by("person", "judge").agg(n=pl.len().cast(pl.Int64)).sort("person", "judge")
     return Measured(pl.DataFrame(rows, schema=AGREEMENT), confusion)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import polars as pl
 
 from clworkbench.errors import SettingsError
-from clworkbench.evals.judge_agreement import ALL, GRADES, LEAST_IN_SLICE, fewest, measured, why_not
+from clworkbench.evals.judge_agreement import ALL, GRADES, LEAST_IN_SLICE, MOST_UNGRADED, fewest, measured, why_not
 from clworkbench.loop.judge import judge_of, judge_settings
 from clworkbench.loop.judge_agreement import graded_by_people
 from clworkbench.releases.judges import JudgeStanding
@@ -28,25 +28,30 @@ def standings(
         evaluations: manifests of the scores that they judge.
     """
     metrics = sorted({gate.metric for gate in gates if gate.metric.startswith(JUDGE)})
-    asked = [manifest.get("asked") for manifest in evaluations]
+    scored = list(evaluations)
     return [
-        _standing(workspace, metric, sorted({g.slice for g in gates if g.metric == metric} - {*RESERVED}), asked)
+        _standing(workspace, metric, sorted({g.slice for g in gates if g.metric == metric} - {*RESERVED}), scored)
         for metric in metrics
     ]
 
 
-def _standing(workspace: Workspace, metric: str, slices: list[str], asked: Sequence[object]) -> JudgeStanding:
+def _standing(
+    workspace: Workspace, metric: str, slices: list[str], scored: Sequence[Mapping[str, object]]
+) -> JudgeStanding:
     name = metric.removeprefix(JUDGE)
     try:
         judge, least = judge_of(workspace, name), judge_settings(workspace, name).min_kappa
     except SettingsError:
         return JudgeStanding(metric, "[judges] of clw.toml has none of that name, so nobody knows who graded")
-    if not all(_by(each, metric) == judge.sha256 for each in asked):
+    if not all(_by(each.get("asked"), metric) == judge.sha256 for each in scored):
         return JudgeStanding(
             metric,
             "some of these scores were imported, or given by another version of the judge, of which nothing is known. "
             "Evaluate with the judge as it stands",
         )
+    if left_out := _ungraded(scored, metric):
+        why = f"it gave no grade for {left_out}, perhaps the hard ones"
+        return JudgeStanding(metric, f"{why}. Mend the rubric, raise max_new_tokens, or take another model")
     way_out = f"`clw judge agree {name}` measures it"
     kept = [each for each in workspace.catalog.artefacts("judge") if each.get("judge") == name]
     own = [each for each in kept if each.get("judge_sha256") == judge.sha256]
@@ -60,6 +65,18 @@ def _by(asked: object, metric: str) -> object:
     """By which judge an evaluation was scored; None where it does not say."""
     content = asked.get("scorer_content") if isinstance(asked, Mapping) else None
     return content.get(metric) if isinstance(content, Mapping) else None
+
+
+def _ungraded(scored: Sequence[Mapping[str, object]], metric: str) -> str:
+    """Of which answers the judge left more without a grade than it may; empty where of none."""
+    told = []
+    for each in scored:
+        metrics = each.get("metrics")
+        row = metrics.get(metric, {}) if isinstance(metrics, Mapping) else {}
+        n, ungraded = row.get("n", 0), row.get("ungraded", 0)
+        if ungraded > MOST_UNGRADED * (n + ungraded):
+            told.append(f"{ungraded} of {n + ungraded} answers of {each['model']} on {each['suite']}")
+    return " and ".join(told)
 
 
 def _measured(

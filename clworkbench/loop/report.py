@@ -60,9 +60,8 @@ def report(workspace: Workspace, name: str, *, texts: bool = False) -> Report:
     """
     held = _held(workspace, name)
     kept = kept_report(held)
-    evals = [
-        found for each in workspace.catalog.parents(str(held["id"])) if (found := workspace.catalog.artefact(each))
-    ]
+    parents = [workspace.catalog.artefact(each) for each in workspace.catalog.parents(str(held["id"]))]
+    evals = [found for found in parents if found and found["kind"] == "eval"]
     run = workspace.catalog.artefact(kept.challenger)
     sets = [each for each in workspace.catalog.parents(kept.challenger) if each.startswith("training_set:")]
     facts = Facts(
@@ -94,9 +93,11 @@ def _held(workspace: Workspace, name: str) -> dict[str, object]:
 
 
 def _pairs(workspace: Workspace, held: Mapping[str, object], evals: list[dict[str, object]]) -> SideBySide | None:
-    """Wins and losses on the very scores that the gate judged."""
+    """Wins and losses on the very scores that the gate judged, and so by no judge that may not gate."""
     rules = cast("list[dict[str, object]]", held.get("rules") or [])
-    metrics = [str(rule["metric"]) for rule in rules if rule["metric"] not in LOWER_IS_BETTER]
+    judges = cast("list[dict[str, object]]", held.get("judges") or [])
+    left_out = {*LOWER_IS_BETTER, *(each["metric"] for each in judges if each["refused"])}
+    metrics = [str(rule["metric"]) for rule in rules if rule["metric"] not in left_out]
     batches = [str(each["batch_id"]) for each in evals]
     scores = workspace.scan("scores").filter(pl.col("batch_id").is_in(batches)).collect()
     before, after = (scores.filter(model=str(held[side])) for side in ("champion", "challenger"))

@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 
 from clworkbench.errors import SettingsError
-from clworkbench.settings.bounds import Share
 
 JUDGE = "judge:"
 """What stands before a judge's name in the name of its scorer."""
@@ -25,7 +24,7 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_new_tokens: where its reply is cut; the grade stands at the end.
         seed: sent along, for endpoints that have one.
         min_kappa: the least agreement with people, as the lower end of kappa's 95 % interval, with which its scores
-            may gate a release. 0.4 is where "poor" ends and "fair to good" begins.
+            may gate a release. 0.4 is where "poor" ends and "fair to good" begins; a judge that passes all has 0.
 
     Source: Fleiss, Levin and Paik 2003, Statistical Methods for Rates and Proportions, 3rd ed., p. 604, for 0.40.
     """
@@ -36,7 +35,7 @@ class JudgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sees_expected: bool = False
     max_new_tokens: Annotated[int, msgspec.Meta(ge=16, le=32_768)] = 512
     seed: int = 0
-    min_kappa: Share = 0.4
+    min_kappa: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.4
 
 
 def check_judges(

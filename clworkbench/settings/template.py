@@ -139,8 +139,8 @@ scorers = ["exact_match"]       # also json_field:NAME, json_schema, function_ca
 # temperature = 0.7             # 0, the likeliest token, when left out
 # repetitions = 5               # each example asked so often; gates still count examples
 
-# A model that grades answers: the scorer "judge:helpful". It may gate once `clw judge agree helpful` has held it against
-# the labels of people, and the lower end of kappa's interval is at least min_kappa.
+# A model that grades answers: the scorer "judge:helpful". It may gate once `clw judge agree helpful` has held it
+# against the labels of people, and the lower end of kappa's interval is at least min_kappa.
 # [judges.helpful]
 # endpoint = "large"
 # rubric = "Does the answer solve what the user asked for, without inventing anything?"

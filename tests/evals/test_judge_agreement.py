@@ -73,6 +73,14 @@ def test_each_slice_has_its_own_kappa_and_what_was_not_graded_is_counted():
     assert frame["kappa"][2] == pytest.approx(metrics.cohen_kappa_score(*zip(*b, strict=True)), abs=1e-12)
 
 
+def test_a_slice_that_is_named_all_does_not_stand_for_all_answers():
+    person, judge = [1, 0] * 60, [1, 0] * 30 + [0, 1] * 30
+    slices = [["all"] if i < 60 else [] for i in range(120)]
+    found = report(grades(person, judge, slices))
+    assert found.frame.select("slice", "n", "kappa").rows() == [(ALL, 120, 0.0)]
+    assert not found.may_gate
+
+
 def test_a_scale_of_ten_wants_200_answers_and_pass_or_fail_50():
     assert (fewest(None), fewest(5), fewest(10)) == (50, 50, 200)
 

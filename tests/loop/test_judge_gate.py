@@ -11,6 +11,7 @@ from clworkbench.loop.data import freeze_suite
 from clworkbench.loop.govern import forget
 from clworkbench.loop.judge_agreement import judge_agreement
 from clworkbench.loop.model import evaluate
+from clworkbench.loop.report import report
 from clworkbench.loop.scores import import_scores
 from tests.chat_server import chat_server, said
 from tests.loop.judging import chat, grades, label, make
@@ -186,6 +187,31 @@ def test_an_answer_without_a_grade_is_ungraded_and_neither_right_nor_wrong(works
         ("q1", "the judge's reply gives no grade, also when asked again")
     ]
     assert sorted(scores["score"].drop_nulls().unique()) == [0.0, 1.0]
+
+
+def test_a_judge_that_grades_no_more_than_some_of_a_models_answers_is_not_heard(workspace, server):
+    label(workspace)
+    judge_agreement(workspace, "helpful")
+    calm = town()
+    silent = [f"on its way {number}\n" for number in range(102, 116, 2)]  # which only the new one answers so
+
+    def behave(number, body):
+        shown = body["messages"][1]["content"] if body["model"] == "large-1" else ""
+        return said("no idea") if any(each in shown for each in silent) else calm(number, body)
+
+    server.behave = behave
+    held = hold(workspace)
+    assert "it gave no grade for 7 of 60 answers of endpoint:new on main@" in told(held)[0]
+    assert held.report.decision == "hold"
+    assert failing_checks(workspace, held.id) == []
+
+
+def test_the_mailed_report_counts_no_wins_by_a_judge_that_may_not_gate(workspace):
+    unheard = hold(workspace)
+    assert "wins" not in report(workspace, unheard.id).html
+    label(workspace)
+    judge_agreement(workspace, "helpful")
+    assert f"{N // 2} wins, 0 losses" in report(workspace, hold(workspace).id).html
 
 
 def test_the_judge_that_scored_is_named_by_its_hash_and_another_one_scores_anew(workspace, server):

@@ -32,13 +32,14 @@ def test_a_judge_says_pass_or_fail_and_wants_a_kappa_of_0_4_where_nothing_else_i
         (ENDPOINT + JUDGE + "ratings = 1", r"\[judges.*\] Expected `int` >= 2"),
         (ENDPOINT + JUDGE + "ratings = 11", r"Expected `int` <= 10"),
         (ENDPOINT + JUDGE + "min_kappa = 1.5", "Expected `float` <= 1"),
+        (ENDPOINT + JUDGE + "min_kappa = 0.0", "Expected `float` > 0"),
         (ENDPOINT + JUDGE + "temperature = 1.0", "no such key 'temperature'"),
         (ENDPOINT + JUDGE + '[evals]\nscorers = ["judge:helpfull"]', "no judge 'helpfull'. Did you mean 'helpful'"),
         ('[evals]\nscorers = ["judge:other"]', r"Declare it as \[judges.other\]"),
     ],
     ids=[
         "no endpoint", "endpoint misspelt", "empty rubric", "name", "one rating", "many ratings", "kappa",
-        "unknown key", "scorer misspelt", "no judge",
+        "kappa of chance", "unknown key", "scorer misspelt", "no judge",
     ],
 )  # fmt: skip
 def test_a_judge_that_could_not_work_is_refused_in_words(text, words):
