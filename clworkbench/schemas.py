@@ -251,6 +251,7 @@ def as_frozen(suite: pl.DataFrame) -> pl.DataFrame:
     """The rows as they are written: without `inclusion` where none has one, so that their version is what it was."""
     return suite.drop("inclusion") if suite["inclusion"].null_count() == suite.height else suite
 
+
 TrainingKind = Literal["sft", "preference", "unpaired", "reward", "prompts"]
 TRAINING_KINDS: tuple[str, ...] = get_args(TrainingKind)
 

@@ -103,7 +103,8 @@ def gates_sha256(workspace: Workspace, frozen: list[str], imported: Sequence[pl.
     """
     nameless = {"slices": pl.lit([], dtype=pl.List(pl.String)), "suite": pl.col("suite").first()}
     plain = [scores.with_columns(**nameless) for scores in imported]
-    text = f"{workspace.settings.gates.target}\n{canonical(_applying(workspace, frozen, plain))}"
+    found = _applying(workspace, frozen, plain)
+    text = f"{workspace.settings.gates.target}\n{canonical(found) if found else ''}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -48,7 +48,9 @@ class Sending:
         with self._lock:
             self._lock.wait_for(lambda: self._stopped.is_set() or self._fits(usd) or not self._on_their_way)
             if not self._stopped.is_set() and not self._fits(usd):
-                self.stop(f"the next request may cost {usd:.2g} USD, and {self._usd:.2g} of {self.limit_usd:g} are spent")
+                self.stop(
+                    f"the next request may cost {usd:.2g} USD, and {self._usd:.2g} of {self.limit_usd:g} are spent"
+                )
             if self._stopped.is_set():
                 return self._why
             self._aside_usd += usd

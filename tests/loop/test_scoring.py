@@ -8,6 +8,7 @@ import pytest
 
 from clworkbench.audit.checks import audit
 from clworkbench.errors import ClwError, SettingsError
+from clworkbench.evals.drawn_suite import graded_lines
 from clworkbench.loop.data import freeze_suite
 from clworkbench.loop.model import evaluate
 from clworkbench.loop.rules import check, gates
@@ -159,3 +160,23 @@ def test_a_run_by_grpo_is_verified_by_a_persons_code(made: Workspace, tiny_base:
     done = train(own, "mine")
     assert done.manifest["method"] == "grpo"
     assert 0 < max(done.manifest["curves"]["reward"]) <= 1
+
+
+def test_a_reward_model_alone_scores_models_and_only_a_gate_asks_for_rules(made: Workspace, tiny_base: Path):
+    add_set(made, "reward")
+    name = f"reward:{train(made, 'reward').id}"
+    own = set_to(made, text(tiny_base, name))
+    assert evaluate(own, str(tiny_base), "main").scores["scorer"].unique().to_list() == [name]
+    with pytest.raises(SettingsError, match="has no scale, and the default margins are points"):
+        gates(own, ["suite:main@1"])
+
+
+def test_a_frozen_suite_says_why_a_scorer_cannot_grade_its_examples(made: Workspace, tiny_base: Path, tmp_path: Path):
+    own = set_to(made, text(tiny_base, "ifeval"))
+    file = tmp_path / "asked.jsonl"
+    expected = ["no list", [{"id": "x:y"}], None]
+    file.write_text(
+        "".join(json.dumps({"input": str(at), "expected": each}) + "\n" for at, each in enumerate(expected))
+    )
+    [line] = graded_lines(freeze_suite(own, "asked", file), 3)
+    assert line.startswith("  ifeval cannot grade 3 of 3 examples (such as: expected is a JSON list of instructions")

@@ -271,3 +271,13 @@ def test_a_course_of_nothing_is_empty_at_every_look():
     found = course(conversations(0), pl.Series([BEGAN, LATER]), SETTINGS)
     assert found["n_champion"].to_list() == [0, 0]
     assert found["difference"].null_count() == 2
+
+
+def test_what_would_take_longer_than_a_life_has_no_date():
+    rows = conversations(3).with_columns(stage=pl.lit("25%"))
+    stages = (StageSettings(0.05, margin=0.002), StageSettings(0.25, margin=0.002))
+    found = asked(rows, BEGAN + timedelta(days=60), stages=stages)
+    assert found.action == "stay"
+    assert found.missing is not None
+    assert found.missing > 1_000_000
+    assert found.due is None

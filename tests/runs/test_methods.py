@@ -15,6 +15,7 @@ from clworkbench.models.load import load_reward, rewards
 from clworkbench.models.names import ModelSpec
 from clworkbench.runs.dpo import train_dpo
 from clworkbench.runs.grpo import in_turn, train_grpo, verified
+from clworkbench.runs.grpo import prompts as asked_prompts
 from clworkbench.runs.kto import balance, train_kto
 from clworkbench.runs.resumed import told_when_out_of_memory
 from clworkbench.runs.reward import held_out_accuracy, train_reward
@@ -243,6 +244,15 @@ def test_grpo_takes_every_prompt_once_a_pass():
     taken = in_turn(rows, GrpoSettings(steps=3, batch_size=8, generations=4))["prompt"].to_list()
     assert len(taken) == 6
     assert sorted(taken[:3]) == sorted(taken[3:]) == ["a", "b", "c"]
+
+
+def test_grpo_takes_prompts_whose_right_answer_nobody_can_say_where_they_are_graded(tiny_base: Path):
+    from transformers import AutoTokenizer
+
+    expected = ["^lost", "(", None]
+    rows = prompts().head(3).with_columns(verifier=pl.lit("regex"), expected=pl.Series(expected, dtype=pl.String))
+    examples = asked_prompts(rows, AutoTokenizer.from_pretrained(tiny_base), GrpoSettings(**QUICK))
+    assert examples.frame["expected"].to_list() == ["^lost"]
 
 
 def test_grpo_on_a_raw_base_is_stopped_with_advice_and_leaves_nothing(tiny_base: Path, tmp_path: Path):

@@ -4,6 +4,7 @@ Source: google-research/instruction_following_eval/instructions_test.py (Apache 
 """
 
 import json
+import time
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from clworkbench.scorers.ifeval_checks import CHECKS, sentences
 from clworkbench.scorers.names import gold_outputs, scorer
 
 LESS, LEAST = {"relation": "less than"}, {"relation": "at least"}
+N = 20_000
 PUPPY = "Paris is a city of romance. The romantic river Seine passes the Louvre Museum, where the Mona Lisa resides."
 PAGES = ["length_constraints:nth_paragraph_first_word", {"num_paragraphs": 3, "nth_paragraph": 2, "first_word": "I"}]
 LONG = "Wow, long.\n\n  I can't believe it.\n\n  {third}\n\n  Living proof.\n\n  Haha, you go that right."

@@ -53,6 +53,9 @@ latency = 1
         ("guardrails = { latncy = 1 }", "Did you mean 'latency'"),
         ("guardrails = { latency = inf }", "latency = inf. Write a share of the champion's"),
         ("shadow = { at_least = '1y' }", "at_least = '1y' is no length of time"),
+        ("shadow = { agreement = 1 }", "agreement = 1: no number of answers can show that"),
+        ("guardrails = { errors = 0 }", "errors = 0: the shadow stage must show that it is no worse than allowed"),
+        ("guardrails = { latency = 0 }", r"Write more, e.g. latency = 0.01, or \[rollout.shadow\] skip = true"),
     ],
 )
 def test_a_mistake_is_answered_in_words(text: str, says: str):
@@ -63,3 +66,8 @@ def test_a_mistake_is_answered_in_words(text: str, says: str):
 def test_a_rollout_that_is_no_table_is_answered_in_words():
     with pytest.raises(SettingsError, match=r"\[rollout\] Expected `object`, got `int`"):
         parse_settings("rollout = 3")
+
+
+def test_without_a_shadow_no_difference_at_all_may_be_allowed():
+    rollout = parse_settings("[rollout]\nshadow = { skip = true }\nguardrails = { errors = 0 }").rollout
+    assert rollout.guardrails.errors == 0

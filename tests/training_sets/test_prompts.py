@@ -2,12 +2,14 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from clworkbench.errors import ClwError
 from clworkbench.schemas import LABELS
+from clworkbench.scorers.scorer import Place, within
 from clworkbench.training_sets.descent import BuiltSet
 from clworkbench.training_sets.prompts import build_prompts
 from tests.training_sets.made import ALL, KEY, NOON, NOTHING_HELD, label, labels, said, signal, signals, taken, whole
@@ -85,3 +87,12 @@ def test_of_several_answers_to_one_prompt_the_correction_counts_before_the_lates
 def test_a_verifier_that_is_none_is_refused_in_words():
     with pytest.raises(ClwError, match=r"exact_mach.*Did you mean exact_match"):
         prompts(signals(), "exact_mach")
+
+
+def test_where_nobody_can_say_a_right_answer_what_can_be_graded_is_kept(tmp_path: Path):
+    (tmp_path / "checks.py").write_text(
+        "def polite(output, expected):\n    return 'please' in output\n\n\npolite.expected_is_answer = False\n"
+    )
+    found = signals(signal("a", "a?", "No.", outcome=True))
+    with within(Place(tmp_path)):
+        assert expected(prompts(found, "python:checks.py:polite")) == {"a": ("No.", "accepted")}
