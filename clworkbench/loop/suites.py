@@ -27,10 +27,12 @@ class Suites:
             version of that name is there).
         ungradable: one row for each such example and scorer of the newest versions: `suite`, `example_id`, `scorer`,
             `gold_score`, `reason`.
+        measured: the newest versions (`name@version`) of the suites that `[evals]` names, of all where it names none.
     """
 
     frame: pl.DataFrame
     ungradable: pl.DataFrame
+    measured: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         whole = self.frame.filter(slice=ALL)
@@ -77,7 +79,13 @@ def suites(workspace: Workspace) -> Suites:
             blind += [cannot] if artefact in newest.values() else []
     frame = pl.concat([pl.DataFrame(schema=FRAME), *counted])
     none = pl.DataFrame(schema=UNGRADABLE)
-    return Suites(frame, pl.concat([none, *(each.select(list(UNGRADABLE)) for each in blind)]))
+    wanted = [name.partition("@")[0] for name in workspace.settings.evals.suites]
+    measured = [newest[f"suite:{name}"] for name in wanted if f"suite:{name}" in newest] or list(newest.values())
+    return Suites(
+        frame,
+        pl.concat([none, *(each.select(list(UNGRADABLE)) for each in blind)]),
+        tuple(artefact.removeprefix("suite:") for artefact in measured),
+    )
 
 
 FRAME = {"suite": pl.String, "slice": pl.String, "examples": pl.Int64, "ungradable": pl.Int64, "newest": pl.Boolean}

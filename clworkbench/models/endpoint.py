@@ -125,7 +125,7 @@ class Endpoint:
         together = sending or Sending(limit_usd)
         if together.limit_usd is not None and self.expected_usd([], max_new_tokens) is None:
             raise EndpointError(
-                f"{self.settings.address}: a limit of {together.limit_usd:g} USD cannot be held: nobody says what it costs.\n"
+                f"{self.settings.address}: a limit of {together.limit_usd:g} USD cannot be held: no price is known.\n"
                 "Set usd_per_million_prompt and usd_per_million_completion (0 where it costs nothing)."
             )
         requests = [

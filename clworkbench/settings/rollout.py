@@ -112,7 +112,7 @@ def check_rollout(rollout: RolloutSettings, place: str) -> None:
 
 
 def _check_shadow(rollout: RolloutSettings, place: str) -> None:
-    """No number of answers shows two models to agree always, or one to be no worse at all: the stage would never end."""
+    """No number of answers shows that two models always agree, or that one is no worse: the stage would never end."""
     if rollout.shadow.skip:
         return
     if rollout.shadow.agreement == 1:
@@ -122,7 +122,7 @@ def _check_shadow(rollout: RolloutSettings, place: str) -> None:
     for name in ("errors", "latency"):
         if getattr(rollout.guardrails, name) == 0:
             raise SettingsError(
-                f"{place}: [rollout.guardrails] {name} = 0: the shadow stage must show that it is no worse than allowed, "
+                f"{place}: [rollout.guardrails] {name} = 0: the shadow stage shows that it is no worse than allowed, "
                 "and\nno number of answers can show a difference of 0. Write more, e.g. "
                 f"{name} = 0.01, or [rollout.shadow] skip = true."
             )

@@ -132,8 +132,8 @@ learning_rate = 1e-3
 
 [evals]
 # suites = ["main"]             # made with `clw suite main FILE`
-scorers = ["exact_match"]       # also json_field:NAME, json_schema, function_call, classification, python:FILE.py:FUNCTION,
-                                # ifeval, reward:RUN and more: docs/how-to/scorers.md
+scorers = ["exact_match"]       # also json_field:NAME, json_schema, function_call, classification, ifeval,
+                                # python:FILE.py:FUNCTION, reward:RUN and more: docs/how-to/scorers.md
 # max_new_tokens = 128
 # batch_size = 1                # each answer timed by itself: latency_ms; 32 at a time when left out
 # temperature = 0.7             # 0, the likeliest token, when left out

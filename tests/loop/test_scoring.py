@@ -11,7 +11,7 @@ from clworkbench.errors import ClwError, SettingsError
 from clworkbench.evals.drawn_suite import graded_lines
 from clworkbench.loop.data import freeze_suite
 from clworkbench.loop.model import evaluate
-from clworkbench.loop.rules import check, gates
+from clworkbench.loop.rules import check, gates, suites
 from clworkbench.loop.scoring import scoring
 from clworkbench.loop.train import train
 from clworkbench.schemas import TRAINING_ROWS
@@ -168,7 +168,7 @@ def test_a_reward_model_alone_scores_models_and_only_a_gate_asks_for_rules(made:
     own = set_to(made, text(tiny_base, name))
     assert evaluate(own, str(tiny_base), "main").scores["scorer"].unique().to_list() == [name]
     with pytest.raises(SettingsError, match="has no scale, and the default margins are points"):
-        gates(own, ["suite:main@1"])
+        gates(own, suites(own))
 
 
 def test_a_frozen_suite_says_why_a_scorer_cannot_grade_its_examples(made: Workspace, tiny_base: Path, tmp_path: Path):

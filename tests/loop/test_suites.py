@@ -2,8 +2,11 @@
 
 import json
 
+import polars as pl
+
 from clworkbench.loop.data import freeze_suite
 from clworkbench.loop.suites import suites
+from clworkbench.workspace import Workspace
 
 
 def frozen(workspace, name: str, examples: list[dict]) -> None:
@@ -48,3 +51,18 @@ def test_an_example_that_its_own_answer_does_not_pass_is_counted_and_listed(work
     assert found.frame.select("slice", "examples", "ungradable").rows() == [("all", 2, 1), ("<b>s</b>", 2, 1)]
     assert found.ungradable.select("example_id", "scorer").rows() == [("blind", "exact_match")]
     assert "<b>s" not in found._repr_html_()
+
+
+def test_what_is_measured_is_what_evals_names_else_all(workspace):
+    frozen(workspace, "main", examples(1))
+    frozen(workspace, "other", examples(2))
+    frozen(workspace, "other", examples(3))
+    assert [each.partition("@")[0] for each in suites(workspace).measured] == ["main", "other"]
+    newest = suites(workspace).frame.filter(suite_is("other"), "newest")["suite"][0]
+    toml = workspace.folder / "clw.toml"
+    toml.write_text(toml.read_text().replace("[evals]\n", '[evals]\nsuites = ["other"]\n'))
+    assert suites(Workspace(workspace.folder)).measured == (newest,)
+
+
+def suite_is(name: str) -> pl.Expr:
+    return pl.col("suite").str.starts_with(f"{name}@")

@@ -54,7 +54,7 @@ latency = 1
         ("guardrails = { latency = inf }", "latency = inf. Write a share of the champion's"),
         ("shadow = { at_least = '1y' }", "at_least = '1y' is no length of time"),
         ("shadow = { agreement = 1 }", "agreement = 1: no number of answers can show that"),
-        ("guardrails = { errors = 0 }", "errors = 0: the shadow stage must show that it is no worse than allowed"),
+        ("guardrails = { errors = 0 }", "errors = 0: the shadow stage shows that it is no worse than"),
         ("guardrails = { latency = 0 }", r"Write more, e.g. latency = 0.01, or \[rollout.shadow\] skip = true"),
     ],
 )
