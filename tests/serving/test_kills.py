@@ -90,9 +90,9 @@ def test_an_ingest_that_is_killed_is_started_again_and_the_log_read(capture, pla
     running = capture()
     running.traces(export(1).SerializeToString())
     for number in range(2, 5):
-        for _ in range(100):
-            if children := psutil.Process(running.process.pid).children():
-                break
+        until = time.monotonic() + 60
+        while not (children := psutil.Process(running.process.pid).children()):
+            assert time.monotonic() < until, "no ingest was started"
             time.sleep(0.05)
         children[0].kill()
         assert running.traces(export(number).SerializeToString()).status_code == 200
