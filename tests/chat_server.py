@@ -77,15 +77,16 @@ def chat_server(behave: Callable[[int, dict[str, Any]], Answer]) -> Iterator[Cha
                 chat.busy += 1
                 chat.busiest = max(chat.busiest, chat.busy)
             try:
-                self.answer(chat.behave(number, body))
-            except (BrokenPipeError, ConnectionResetError):
-                pass
+                answer = chat.behave(number, body)
+                time.sleep(answer.seconds)
             finally:
+                # Before the client has it: it may send the next request at once.
                 with chat.lock:
                     chat.busy -= 1
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.answer(answer)
 
         def answer(self, answer: Answer) -> None:
-            time.sleep(answer.seconds)
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(answer.body)))

@@ -9,6 +9,7 @@ from clworkbench.audit.budget import Meter
 from clworkbench.audit.limits import Standing, number, or_wait
 from clworkbench.errors import BudgetError, EndpointError
 from clworkbench.models.endpoint import Endpoint, Failed, Reply
+from clworkbench.models.sending import Sending
 from clworkbench.settings import EndpointSettings
 
 AT_ONCE = 16
@@ -51,33 +52,61 @@ def from_endpoint(
         EndpointError: it stopped answering, or never did.
     """
     endpoint = Endpoint(settings)
-    purse = _Purse(endpoint, name, inputs, meter)
-    replies = endpoint.each(inputs, max_new_tokens=max_new_tokens, temperature=temperature, limit_usd=purse.limit_usd)
-    held: Batch = []
+    purse = _Purse(endpoint, name, inputs, max_new_tokens, meter)
+    sending = Sending(purse.limit_usd)
+    replies = endpoint.each(inputs, max_new_tokens=max_new_tokens, temperature=temperature, sending=sending)
+    handing = _Handing(purse, sending, take)
     refused: Batch = []
     missing: list[Failed] = []
-    since = time.monotonic()
     with closing(replies):
         try:
             for place, reply in replies:
                 if isinstance(reply, Reply):
-                    held.append((place, _answer(reply)))
-                    purse.paid(reply)
+                    handing.over(place, reply, wanted=len(inputs) - len(refused))
                 elif reply.kind == "refused":
                     refused.append((place, _refused(reply)))
                 else:
                     missing.append(reply)
-                if len(held) >= AT_ONCE or (held and time.monotonic() - since >= HELD_S):
-                    some, held, since = held, [], time.monotonic()
-                    take(some)
-                    purse.look(len(inputs) - len(refused))
         finally:
-            take(held)
+            handing.rest()
+    if missing and handing.stopped_by is not None:
+        raise handing.stopped_by
     if refused and not has_answered and not purse.n_paid:
         raise EndpointError(f"{name}: it refuses what it is asked: {refused[0][1]['error']}. Check [endpoints].")
     take(refused)
     if missing:
+        purse.refuse_foreseen()
         purse.explain(missing)
+
+
+class _Handing:
+    """Replies on their way to whoever keeps them; what was sent before the budget ended is still taken and booked."""
+
+    def __init__(self, purse: "_Purse", sending: Sending, take: Callable[[Batch], None]) -> None:
+        self._purse, self._sending, self._take = purse, sending, take
+        self._held: Batch = []
+        self._since = time.monotonic()
+        self.stopped_by: BudgetError | None = None
+
+    def over(self, place: int, reply: Reply, *, wanted: int) -> None:
+        """Takes a reply, one of so many that are wanted."""
+        self._held.append((place, _answer(reply)))
+        self._purse.paid(place, reply)
+        if len(self._held) < AT_ONCE and time.monotonic() - self._since < HELD_S:
+            return
+        try:
+            self.rest()
+        except BudgetError as error:
+            self.stopped_by = error
+            self._sending.stop("the budget allows no more")
+        if self._purse.foresees_too_much(wanted):
+            self._sending.stop("the budget allows no more")
+
+    def rest(self) -> None:
+        """Hands on what is held; it is in the ledger before."""
+        some, self._held, self._since = self._held, [], time.monotonic()
+        self._purse.note()
+        self._take(some)
 
 
 class _Purse:
@@ -88,11 +117,13 @@ class _Purse:
         endpoint: Endpoint,
         name: str,
         inputs: Sequence[Sequence[Mapping[str, object]]],
+        max_new_tokens: int,
         meter: Meter,
     ) -> None:
         self._name, self._meter, self._n = name, meter, len(inputs)
+        self._endpoint, self._inputs, self._max_new_tokens = endpoint, inputs, max_new_tokens
         self._costs: list[float] = []
-        self._looked = False
+        self._foreseen: tuple[float, str] | None = None
         self._limits = [limit for limit in meter.limits() if limit.name == "usd"]
         self.limit_usd = min((limit.left for limit in self._limits), default=None)
         prompts = sum(endpoint.expected_usd(messages, 0) or 0.0 for messages in inputs)
@@ -103,20 +134,29 @@ class _Purse:
         """How many replies came."""
         return len(self._costs)
 
-    def paid(self, reply: Reply) -> None:
-        """Books a reply."""
-        self._costs.append(reply.cost_usd or 0.0)
+    def paid(self, place: int, reply: Reply) -> None:
+        """Books a reply; one whose tokens nobody counted as dear as it could be."""
+        at_most = self._endpoint.expected_usd(self._inputs[place], self._max_new_tokens) or 0.0
+        self._costs.append(at_most if reply.cost_usd is None else reply.cost_usd)
         self._meter.buy(self._costs[-1])
 
-    def look(self, wanted: int) -> None:
-        """Looks ahead, once, after the first replies."""
-        if self._looked or self.n_paid < PROBE:
-            return
-        self._looked = True
-        spent = sum(self._costs)
-        whole = spent / self.n_paid * wanted
-        said = f"{self.n_paid} answers cost {number(spent)} USD, so that all {wanted} cost {number(whole)} USD"
-        self._refuse_above(whole, said)
+    def note(self) -> None:
+        """Writes into the ledger what was booked."""
+        self._meter.note()
+
+    def foresees_too_much(self, wanted: int) -> bool:
+        """Whether the first replies, looked at once, say that all that are wanted cost more than is left."""
+        if self._foreseen is None and self.n_paid >= PROBE:
+            spent = sum(self._costs)
+            whole = spent / self.n_paid * wanted
+            said = f"{self.n_paid} answers cost {number(spent)} USD, so that all {wanted} cost {number(whole)} USD"
+            self._foreseen = whole, said
+        return self._foreseen is not None and self._exceeded(self._foreseen[0]) is not None
+
+    def refuse_foreseen(self) -> None:
+        """Raises where too much was foreseen."""
+        if self._foreseen is not None:
+            self._refuse_above(*self._foreseen)
 
     def _refuse_above(self, usd: float, said: str) -> None:
         if (limit := self._exceeded(usd)) is not None:

@@ -501,7 +501,8 @@ def test_answers_of_models_to_her_examples_go_and_those_to_others_are_not_asked_
         evaluate(workspace, "endpoint:echo", "held")
         answers = Answers(workspace.folder).path
         assert b"annwordsecond0" in answers.read_bytes()
-        done(workspace, user())
+        assert plan(workspace, user()).as_dict()["removed"]["model_answers"] == 2
+        assert done(workspace, user()).told["removed"]["model_answers"] == 2
         (workspace.folder / "suite.jsonl").unlink()
         assert where_it_stands(workspace.folder, WORDS) == []
         assert b"bobwordsecond0" in answers.read_bytes()

@@ -24,7 +24,7 @@ from clworkbench.releases.gates import Gate, judge
 from clworkbench.schemas import SCORES
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.answers import Answers, Kept
-from tests.chat_server import chat_server, failing, said
+from tests.chat_server import Answer, chat_server, failing, said
 from tests.tiny_workspace import write_lines
 
 SETTINGS = """\
@@ -205,12 +205,26 @@ def test_what_an_endpoint_costs_is_booked_and_it_stops_within_the_limit(tmp_path
         asked = len(server.requests)
         assert 8 <= asked <= 20
         answered = len(Answers(workspace.folder).known(key_of(workspace), prompts_of(workspace)))
+        assert answered == asked
         booked = budget(workspace).frame.filter(kind="eval")["usd"].item()
         assert booked == pytest.approx(0.1 * answered)
         change(workspace, "usd = 2.0", "usd = 8.0")
         found = evaluate(workspace, "endpoint:large", "main")
         assert found.known == answered
         assert budget(workspace).frame.filter(kind="eval")["usd"].item() == pytest.approx(4.0)
+
+
+def test_a_reply_whose_tokens_nobody_counted_is_booked_as_dear_as_it_could_be(tmp_path):
+    def uncounted(number, body):
+        answer = json.loads(echo(number, body).body)
+        return Answer({"choices": answer["choices"]})
+
+    with chat_server(uncounted) as server:
+        workspace = workspace_at(tmp_path, url=server.url)
+        found = evaluate(workspace, "endpoint:large", "main")
+    assert found.scores["cost_usd"].null_count() == 12
+    # Up to 8 tokens of an answer at 0.01 USD each.
+    assert budget(workspace).frame.filter(kind="eval")["usd"].item() == pytest.approx(12 * 0.08)
 
 
 def test_prompts_that_alone_cost_more_than_is_left_are_not_sent(tmp_path):
@@ -226,7 +240,7 @@ def test_a_limit_in_usd_needs_a_price(tmp_path):
     with chat_server(echo) as server:
         workspace = workspace_at(tmp_path, url=server.url, more="[budget]\neval = { usd = 2.0 }\n")
         change(workspace, "usd_per_million_prompt = 0\nusd_per_million_completion = 10000\n", "")
-        with pytest.raises(EndpointError, match="nobody says what it costs"):
+        with pytest.raises(EndpointError, match="no price is known"):
             evaluate(workspace, "endpoint:large", "main")
         assert server.requests == []
         change(workspace, "[budget]\neval = { usd = 2.0 }\n", "")
@@ -267,6 +281,17 @@ def test_personal_data_in_an_answer_is_kept_nowhere_and_the_rest_of_it_is_graded
     assert "jane" not in found.scores["output"][0]
 
 
+def test_answers_that_were_kept_while_redaction_was_off_are_redacted_once_it_is_on(tmp_path):
+    with chat_server(lambda *_: said("Write to jane.doe@example.com")) as server:
+        workspace = workspace_at(tmp_path, url=server.url, n=1, more="[policy]\nredaction = 'off'\n")
+        evaluate(workspace, "endpoint:large", "main")
+        change(workspace, "redaction = 'off'", "leaving = 'patterns'")
+        change(workspace, "[evals]", '[evals]\nscorers = ["contains"]')
+        found = evaluate(workspace, "endpoint:large", "main")
+    assert (found.known, len(server.requests)) == (1, 1)
+    assert "jane" not in found.scores["output"][0]
+
+
 def test_a_local_model_answers_the_same_from_the_cache_and_loads_nothing_for_it(tmp_path, tiny_base):
     workspace = workspace_at(tmp_path, base=tiny_base)
     first = evaluate(workspace, str(tiny_base), "main")
@@ -282,6 +307,13 @@ def test_a_local_model_asked_one_by_one_says_how_long_each_answer_took(tmp_path,
     workspace = workspace_at(tmp_path, base=tiny_base, n=3)
     change(workspace, "batch_size = 4", "batch_size = 1")
     assert evaluate(workspace, str(tiny_base), "main").scores["latency_ms"].min() > 0
+
+
+def test_answers_that_nobody_timed_are_not_taken_where_each_is_to_be_timed(tmp_path, tiny_base):
+    workspace = workspace_at(tmp_path, base=tiny_base, n=3)
+    evaluate(workspace, str(tiny_base), "main")
+    change(workspace, "batch_size = 4", "batch_size = 1")
+    assert evaluate(workspace, str(tiny_base), "main").scores["latency_ms"].null_count() == 0
 
 
 def test_sampled_repetitions_of_a_local_model_differ_and_are_the_same_in_any_batch(tmp_path, tiny_base):
@@ -418,7 +450,7 @@ def test_two_at_once_ask_each_example_once_and_write_each_score_once(tmp_path):
     with chat_server(slowly) as server:
         workspace = workspace_at(tmp_path, url=server.url, n=40)
         both = [run_eval(workspace.folder, "endpoint:large") for _ in range(2)]
-        told = [process.communicate(timeout=120) for process in both]
+        told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert len(server.requests) == 40
     assert sorted(json.loads(out)["cached"] for out, _ in told) == [False, True]
@@ -443,10 +475,10 @@ def test_an_evaluation_that_is_ended_in_the_middle_goes_on_from_there(tmp_path, 
         _, errors = process.communicate(timeout=60)
         assert "Traceback" not in errors
         kept, asked = rows_in(path), len(server.requests)
-        # At most the batch that was being gathered, and what was on its way, is lost.
-        assert asked - kept <= 16 + 2
+        # What was on its way, the batch that was gathered, and on a busy machine another one behind it are lost.
+        assert asked - kept <= 16 + 16 + 2
         assert Workspace(workspace.folder).counts()["scores"] == 0
-        out, errors = run_eval(workspace.folder, "endpoint:large").communicate(timeout=120)
+        out, errors = run_eval(workspace.folder, "endpoint:large").communicate(timeout=300)
         assert json.loads(out)["known"] == kept
         assert len(server.requests) == asked + 80 - kept
     assert Workspace(workspace.folder).counts()["scores"] == 80
@@ -457,7 +489,7 @@ def test_clw_eval_prints_one_json_object_and_no_key(tmp_path, monkeypatch):
     with chat_server(echo) as server:
         workspace = workspace_at(tmp_path, url=server.url, n=3)
         change(workspace, 'model = "large-1"', 'model = "large-1"\nkey_env = "LARGE_KEY"')
-        out, errors = run_eval(workspace.folder, "endpoint:large").communicate(timeout=60)
+        out, errors = run_eval(workspace.folder, "endpoint:large").communicate(timeout=300)
     assert {"model", "suite", "n", "metrics", "slices", "cached"} <= json.loads(out).keys()
     assert server.keys == ["Bearer sk-secret-4711"] * 3
     held = [p for p in workspace.folder.rglob("*") if p.is_file() and b"sk-secret" in p.read_bytes()]

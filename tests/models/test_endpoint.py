@@ -35,7 +35,7 @@ def test_a_reply_holds_what_was_said_its_tokens_its_price_and_how_long_it_took()
     assert (reply.text, reply.finish_reason, reply.tool_calls) == ("card_arrival", "stop", ())
     assert (reply.prompt_tokens, reply.completion_tokens) == (1000, 200)
     assert reply.cost_usd == pytest.approx(1000 * 2e-6 + 200 * 1e-5)
-    assert 0 < reply.latency_ms < 10_000
+    assert 0 < reply.latency_ms < 60_000
     assert server.paths == ["/v1/chat/completions"]
     assert server.requests == [
         {
@@ -153,11 +153,11 @@ def test_a_model_that_wants_max_completion_tokens_gets_it_from_then_on():
 def test_an_endpoint_that_hangs_is_given_up_after_its_time():
     began = time.monotonic()
     with (
-        chat_server(lambda *_: Answer({}, seconds=3)) as server,
+        chat_server(lambda *_: Answer({}, seconds=30)) as server,
         pytest.raises(EndpointError, match=r"no answer within 0\.2 s"),
     ):
         ask(server.url, timeout_seconds=0.2, retries=1)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 25
     assert len(server.requests) == 2
 
 
@@ -227,7 +227,7 @@ def test_an_answer_that_drips_is_given_up_after_its_time():
         with listener.accept()[0] as caller:
             caller.recv(1 << 16)
             caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
-            for _ in range(100):
+            for _ in range(600):
                 try:
                     caller.sendall(b" ")
                 except OSError:
@@ -239,7 +239,7 @@ def test_an_answer_that_drips_is_given_up_after_its_time():
         began = time.monotonic()
         with pytest.raises(EndpointError, match=r"no whole answer within 0\.5 s"):
             ask(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", timeout_seconds=0.5, retries=0)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 25
 
 
 def test_where_nobody_listens_the_connection_is_refused():
@@ -248,8 +248,11 @@ def test_where_nobody_listens_the_connection_is_refused():
 
 
 def test_many_come_back_in_their_order_with_no_more_at_a_time_than_asked():
-    def behave(_number, body):
-        time.sleep(0.03)
+    together = threading.Barrier(3)
+
+    def behave(number, body):
+        if number < 3:
+            together.wait(timeout=60)
         return said(body["messages"][0]["content"].upper())
 
     inputs = [[{"role": "user", "content": f"question {n}"}] for n in range(20)]
@@ -299,20 +302,65 @@ def test_no_more_is_sent_than_a_limit_allows():
     assert replies[-1] == Failed("unasked", "the next request may cost 1 USD, and 3 of 3.5 are spent")
 
 
+def test_what_is_put_aside_for_requests_on_their_way_is_not_yet_spent():
+    # Each may cost 1 USD and costs 0.01: four at a time may cost more than 2.5, all ten together do not.
+    prices = {"usd_per_million_prompt": 0, "usd_per_million_completion": 10_000}
+    together = threading.Barrier(2)
+
+    def behave(number, _body):
+        if number < 2:
+            together.wait(timeout=60)
+        return said("x", completion=1)
+
+    with chat_server(behave) as server:
+        replies = endpoint(server.url, concurrency=4, **prices).many([ASKED] * 10, max_new_tokens=100, limit_usd=2.5)
+    assert [type(reply) for reply in replies] == [Reply] * 10
+
+
+@pytest.mark.parametrize(
+    "told", [-5, 10**400, 1.5, "many", True, None], ids=["negative", "huge", "part", "text", "true", "none"]
+)
+def test_tokens_that_nobody_can_have_counted_cost_nothing_that_is_known(told):
+    usage = {"prompt_tokens": told, "completion_tokens": 5}
+    body = {"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}], "usage": usage}
+    with chat_server(lambda *_: Answer(body)) as server:
+        reply = ask(server.url, usd_per_million_prompt=1, usd_per_million_completion=1)
+    assert (reply.text, reply.prompt_tokens, reply.completion_tokens, reply.cost_usd) == ("fine", None, 5, None)
+
+
+def test_a_date_that_no_calendar_has_is_no_reason_to_hang():
+    zone = "Wed, 21 Oct 2015 07:28:00 +" + "9" * 40
+    with chat_server(lambda n, _: failing(429, Retry_After=zone) if n == 0 else said("now")) as server:
+        assert ask(server.url).text == "now"
+
+
+def test_an_answer_that_broke_off_inside_the_endpoint_is_asked_for_again():
+    with chat_server(lambda n, _: said("half", finish="error") if n == 0 else said("whole")) as server:
+        assert ask(server.url).text == "whole"
+
+
 def test_a_limit_cannot_be_held_where_nobody_says_what_a_token_costs():
-    with pytest.raises(EndpointError, match="nobody says what it costs"):
+    with pytest.raises(EndpointError, match="no price is known"):
         endpoint("http://127.0.0.1:1/v1").many([ASKED], max_new_tokens=5, limit_usd=1)
 
 
 def test_whoever_stops_listening_stops_the_sending():
-    with chat_server(lambda *_: said("fine")) as server:
+    closed = threading.Event()
+
+    def behave(number, _body):
+        assert number == 0 or closed.wait(timeout=60)
+        return said("fine")
+
+    before = {*threading.enumerate()}
+    with chat_server(behave) as server:
         replies = endpoint(server.url, concurrency=1).each([ASKED] * 1000, max_new_tokens=5)
         next(replies)
         replies.close()
-        time.sleep(0.1)
-        sent = len(server.requests)
-        time.sleep(0.2)
-        assert len(server.requests) == sent < 1000
+        closed.set()
+        for thread in {*threading.enumerate()} - before:
+            if "work" in thread.name:
+                thread.join(timeout=60)
+        assert len(server.requests) <= 2
 
 
 @pytest.mark.parametrize(
