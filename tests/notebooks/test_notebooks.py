@@ -17,8 +17,8 @@ from tests.notebooks.places import as_parameters, end_server, only_reads, place_
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-MOST_SECONDS = {"05_train": 20.0, "07_compare_and_release": 25.0}
-"""CPU seconds of a notebook, 15 but for one that trains (importing the trainers takes nine) and one that drills."""
+MOST_SECONDS = 40.0
+"""CPU seconds of a notebook: each takes 5 to 17, which a crowded machine nearly doubles; the goal is two minutes."""
 
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 each_running = pytest.mark.parametrize("source", as_parameters(SOURCES), ids=lambda path: path.stem)
@@ -89,7 +89,7 @@ def test_it_runs_as_a_marimo_script(source, tiny_workspace, tmp_path):
     told = notebooks.with_settings(source.read_text(), {"WORKSPACE": str(place)})
     (tmp_path / source.name).write_text(told)
     before = contents(place)
-    assert run([sys.executable, tmp_path / source.name], tmp_path) < MOST_SECONDS.get(source.stem, 15.0)
+    assert run([sys.executable, tmp_path / source.name], tmp_path) < MOST_SECONDS
     assert (contents(place) == before) == only_reads(source)
 
 
@@ -99,7 +99,7 @@ def test_it_runs_as_a_jupyter_notebook(source, tiny_workspace, tmp_path):
     place = place_for(source, tiny_workspace, tmp_path)
     words = ["record", copy_of(source), "--workspace", place, "--out", tmp_path / "records", "--texts"]
     took = run([sys.executable, "-c", command, *words], tmp_path)
-    assert took < MOST_SECONDS.get(source.stem, 15.0)
+    assert took < MOST_SECONDS
     executed = json.loads(next((tmp_path / "records").glob(f"*/{source.stem}.ipynb")).read_text())
     code = [cell for cell in executed["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
