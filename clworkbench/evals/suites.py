@@ -58,11 +58,9 @@ def ungradable(suite: pl.DataFrame, scorers: Sequence[str]) -> pl.DataFrame:
 def _ungradable(suite: pl.DataFrame, name: str) -> pl.DataFrame:
     grader = scorer(name)
     examples = suite if grader.scaled else suite.clear()
-    expected = examples["expected"]
-    gold = grader.gold(expected)
-    marks = grader.graded(gold, expected, examples["input"])
+    marks = grader.on_gold(examples["expected"], examples["input"])
     scored = examples.select("example_id", scorer=pl.lit(name), gold_score=marks.score, reason=marks.error)
-    return scored.filter(pl.col("gold_score").is_null() | (gold.is_not_null() & (pl.col("gold_score") < 1)))
+    return scored.filter(~marks.gradable)
 
 
 def _from_lines(path: Path) -> pl.DataFrame:

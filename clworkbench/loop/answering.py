@@ -109,7 +109,7 @@ def answered(workspace: Workspace, asking: Asking, examples: pl.DataFrame, meter
     found = dict(_redacted(workspace, [*store.known(asking.key, (question.prompt for question in asked)).items()]))
     missing = {(q.prompt, q.repetition): q for q in reversed(asked) if (q.prompt, q.repetition) not in found}
     waiting = [*missing.values()][::-1]
-    known = len(asked) - len(waiting)
+    known, before = len(asked) - len(waiting), len(found)
     looked = time.monotonic()
 
     def take(some: Some) -> None:
@@ -117,7 +117,7 @@ def answered(workspace: Workspace, asking: Asking, examples: pl.DataFrame, meter
         some = _redacted(workspace, some)
         store.keep([Kept(asking.key, *q[:3], answer) for q, answer in some if answer["output"] is not None])
         found.update({(question.prompt, question.repetition): answer for question, answer in some})
-        advance(len(asked) - len(waiting) + sum(key in found for key in missing), len(asked), "")
+        advance(known + len(found) - before, len(asked), "")
         if time.monotonic() - looked >= LOOK_EVERY_S:
             refuse_spent("eval", meter.limits())
             looked = time.monotonic()

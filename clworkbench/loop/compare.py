@@ -3,10 +3,8 @@
 import polars as pl
 
 from clworkbench.display.progress import Advance, silent
-from clworkbench.errors import EvidenceError
-from clworkbench.loop.model import champion
 from clworkbench.loop.rules import gates
-from clworkbench.loop.scores import SUITE, known_as, measured_on, scored
+from clworkbench.loop.scores import SUITE, measured_on, opponents, scored
 from clworkbench.releases.pairs import LOWER_IS_BETTER
 from clworkbench.releases.side_by_side import SideBySide, side_by_side
 from clworkbench.schemas import SUITE as EXAMPLES
@@ -38,9 +36,7 @@ def compare(
     Raises:
         EvidenceError: both are the same model, or no example was graded by this scorer on both sides.
     """
-    names = [known_as(workspace, name) for name in (challenger, against or champion(workspace))]
-    if names[0] == names[1]:
-        raise EvidenceError(f"{names[0]}: cannot be compared with itself. Name another challenger, or against=.")
+    names = opponents(workspace, challenger, against)
     frozen = measured_on(workspace, names, suite)
     after, before = (pl.concat([scored(workspace, name, on, advance).scores for on in frozen]) for name in names)
     asked = [rule.metric for rule in gates(workspace, frozen, [after, before])]

@@ -24,6 +24,7 @@ from clworkbench.training_sets.allowed import Descent, spoken, trust
 from clworkbench.training_sets.descent import Rules, asking, kind_of
 from clworkbench.training_sets.sft import answered
 from clworkbench.training_sets.shown import shown
+from clworkbench.training_sets.texts import called
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import as_moment
 
@@ -190,10 +191,7 @@ def _expected() -> pl.Expr:
     ours = message.field("role") == "assistant"
     words = pl.col("completion").list.eval(message.field("content").filter(ours)).list.drop_nulls().list.last()
     some = pl.when(words.str.strip_chars().str.len_chars() > 0).then(words)
-    calls = pl.col("completion").list.eval(message.field("tool_calls").filter(ours)).list.last()
-    plain = calls.list.eval(pl.struct(message.field("name"), message.field("arguments")).struct.json_encode())
-    called = pl.when(calls.list.len() > 0).then(pl.format("[{}]", plain.list.join(", ")))
-    return pl.coalesce(some, called)
+    return pl.coalesce(some, called(pl.col("completion")))
 
 
 def _learned(workspace: Workspace) -> list[pl.DataFrame]:

@@ -8,8 +8,7 @@ from clworkbench.display.progress import Advance, silent
 from clworkbench.errors import EvidenceError
 from clworkbench.evals.recency import NEWEST, OLDER, Compared, Recency, compared
 from clworkbench.loop.draw import drawn_suites
-from clworkbench.loop.model import champion
-from clworkbench.loop.scores import known_as, scored
+from clworkbench.loop.scores import opponents, scored
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.catalog import as_moment
 
@@ -50,9 +49,7 @@ def recency(
         EvidenceError: there is no such pair of suites, or a model would be held against itself.
         ArtefactError: a suite that is named is not there.
     """
-    names = [known_as(workspace, name) for name in (challenger, against or champion(workspace))]
-    if names[0] == names[1]:
-        raise EvidenceError(f"{names[0]}: cannot be held against itself. Name another challenger, or --against.")
+    names = opponents(workspace, challenger, against)
     suites = _suites(workspace, newest, older)
     parts = []
     for period, suite in ((NEWEST, suites.newest), *((OLDER, each) for each in suites.older)):

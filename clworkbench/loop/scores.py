@@ -16,7 +16,7 @@ from clworkbench.evals.imported import ScoreFormat, read_scores
 from clworkbench.evals.report import EvalReport, summary
 from clworkbench.files import sha256_file
 from clworkbench.loop.leaving import door
-from clworkbench.loop.model import Evaluation, evaluate, resolve
+from clworkbench.loop.model import Evaluation, champion, evaluate, resolve
 from clworkbench.loop.rules import gates_sha256, hashed_with, suites
 from clworkbench.releases.pairs import with_suite
 from clworkbench.workspace import Workspace
@@ -172,6 +172,18 @@ def known_as(workspace: Workspace, name: str) -> str:
         return resolve(workspace, name).name
     except ModelError as error:
         raise ModelError(f"{error}\nOr bring its scores in: `clw scores import PATH --model {name}`.") from error
+
+
+def opponents(workspace: Workspace, challenger: str, against: str | None) -> list[str]:
+    """What scores call the challenger, and the champion: the model that production serves when None.
+
+    Raises:
+        EvidenceError: both are the same model.
+    """
+    names = [known_as(workspace, name) for name in (challenger, against or champion(workspace))]
+    if names[0] == names[1]:
+        raise EvidenceError(f"{names[0]}: cannot be held against itself. Name another challenger, or --against.")
+    return names
 
 
 def is_local(workspace: Workspace, model: str) -> bool:

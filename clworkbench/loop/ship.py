@@ -17,7 +17,7 @@ from clworkbench.loop.convert import training_sets_of
 from clworkbench.loop.draw import drawn_suites
 from clworkbench.loop.model import Evaluation, champion, resolve
 from clworkbench.loop.rules import check, gates, gates_sha256, hashed_with, suites
-from clworkbench.loop.scores import known_as, measurable, measured_on, scored
+from clworkbench.loop.scores import known_as, measurable, measured_on, opponents, scored
 from clworkbench.releases.card import model_card
 from clworkbench.releases.drill import DrillReport
 from clworkbench.releases.drill import drill as plant_and_judge
@@ -115,9 +115,7 @@ def gate(
         advance: progress, in examples.
     """
     workspace = workspace if gates_from is None else JudgedByBase(workspace.folder, gates_from)
-    names = [known_as(workspace, name) for name in (challenger, against or champion(workspace))]
-    if names[0] == names[1]:
-        raise EvidenceError(f"{names[0]}: cannot be held against itself. Name another challenger, or --against.")
+    names = opponents(workspace, challenger, against)
     frozen = measured_on(workspace, names, suite)
     if any(workspace.catalog.artefact(each) for each in frozen):
         check(workspace)

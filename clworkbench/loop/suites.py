@@ -7,6 +7,7 @@ import polars as pl
 
 from clworkbench.display.html import html_table
 from clworkbench.evals.suites import ungradable
+from clworkbench.loop import rules
 from clworkbench.loop.scoring import scoring
 from clworkbench.settings import JUDGE
 from clworkbench.workspace import Workspace
@@ -27,7 +28,7 @@ class Suites:
             version of that name is there).
         ungradable: one row for each such example and scorer of the newest versions: `suite`, `example_id`, `scorer`,
             `gold_score`, `reason`.
-        measured: the newest versions (`name@version`) of the suites that `[evals]` names, of all where it names none.
+        measured: the suites (`name@version`) on which gates hold models: those of `[evals]`, all where it names none.
     """
 
     frame: pl.DataFrame
@@ -64,6 +65,9 @@ def suites(workspace: Workspace) -> Suites:
     """The frozen suites, oldest first, with the examples of each slice and those that `[evals]` cannot grade.
 
     Gold answers are scored by the scorers as `clw.toml` names them now; judges, which cost something, are not asked.
+
+    Raises:
+        ArtefactError: `[evals]` names a suite that is not there.
     """
     manifests = workspace.catalog.artefacts("suite")
     names = [name for name in workspace.settings.evals.scorers if not name.startswith(JUDGE)]
@@ -79,8 +83,7 @@ def suites(workspace: Workspace) -> Suites:
             blind += [cannot] if artefact in newest.values() else []
     frame = pl.concat([pl.DataFrame(schema=FRAME), *counted])
     none = pl.DataFrame(schema=UNGRADABLE)
-    wanted = [name.partition("@")[0] for name in workspace.settings.evals.suites]
-    measured = [newest[f"suite:{name}"] for name in wanted if f"suite:{name}" in newest] or list(newest.values())
+    measured = rules.suites(workspace) if manifests else []
     return Suites(
         frame,
         pl.concat([none, *(each.select(list(UNGRADABLE)) for each in blind)]),

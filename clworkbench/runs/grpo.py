@@ -17,7 +17,7 @@ from clworkbench.runs.examples import Examples, checked
 from clworkbench.runs.resumed import Job, OnCheckpoint, OnStep, to_the_end
 from clworkbench.runs.settings import GrpoSettings, RunResult
 from clworkbench.runs.start import start
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.scorers.names import scorer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
@@ -151,8 +151,5 @@ def _gradable(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows whose verifier gives the right answer a 1, or grades where nobody can say which that is."""
     kept = []
     for (name,), group in rows.drop_nulls("verifier").group_by("verifier", maintain_order=True):
-        expected = group["expected"].cast(pl.String)
-        gold = gold_outputs(str(name), expected)
-        score = scorer(str(name))(gold, expected)
-        kept.append(group.filter((score == 1) | (gold.is_null() & score.is_not_null())))
+        kept.append(group.filter(scorer(str(name)).on_gold(group["expected"].cast(pl.String)).gradable))
     return pl.concat(kept) if kept else rows.clear()

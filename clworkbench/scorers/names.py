@@ -59,15 +59,6 @@ def scorer(name: str) -> Scorer:
     raise ClwError(f"scorer {name!r}: unknown.{hint} Known are {', '.join(FORMS)}, e.g. json_field:intent.")
 
 
-def gold_outputs(name: str, expected: pl.Series) -> pl.Series:
-    """What a model would write that answers as expected.
-
-    That is `expected`, within an object where only a field's value is given. A scorer that does not give it 1 cannot
-    grade that example. Null where nobody can say: a pattern does not tell what it matches.
-    """
-    return scorer(name).gold(expected)
-
-
 def _json_field(name: str) -> Scorer:
     path = field_path(name)
     return plain(name, partial(field_matches, path=path), partial(field_gold, path=path))

@@ -25,6 +25,20 @@ class Graded(NamedTuple):
     error: pl.Series
 
 
+class OnGold(NamedTuple):
+    """Scores of the right answers themselves.
+
+    Attributes:
+        score: as `Graded` has it.
+        error: likewise.
+        gradable: whether the right answer has full marks, or, where nobody can say which that is, a score at all.
+    """
+
+    score: pl.Series
+    error: pl.Series
+    gradable: pl.Series
+
+
 Grade = Callable[[pl.Series, pl.Series, pl.Series | None], Graded]
 """From outputs, expected answers and, where a scorer reads them, inputs (lists of messages)."""
 
@@ -79,6 +93,13 @@ class Scorer:
         if outputs.is_empty():
             return Graded(pl.Series("score", [], dtype=pl.Float64), pl.Series("error", [], dtype=pl.String))
         return self.grade(outputs.cast(pl.String), expected.cast(pl.String), inputs)
+
+    def on_gold(self, expected: pl.Series, inputs: pl.Series | None = None) -> OnGold:
+        """How it grades the right answers: where it cannot, no model's answer says anything. As `graded`."""
+        gold = self.gold(expected)
+        score, error = self.graded(gold, expected, inputs)
+        gradable = (score == 1) | (gold.is_null() & score.is_not_null())
+        return OnGold(score, error, gradable.fill_null(value=False))
 
 
 def plain(

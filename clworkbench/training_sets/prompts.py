@@ -3,10 +3,11 @@
 import polars as pl
 
 from clworkbench.policy.pseudonyms import Pseudonyms
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.scorers.names import scorer
 from clworkbench.training_sets.allowed import Descent
 from clworkbench.training_sets.descent import BuiltSet, Rules, ended, once, told_apart
 from clworkbench.training_sets.sft import answered
+from clworkbench.training_sets.texts import called
 
 CALLS = ("function_call", "function_name")
 """Verifiers that expect what the good answer calls, where it calls something, and not what it says."""
@@ -28,8 +29,8 @@ def build_prompts(
 
     Of a good answer that calls tools, the calls are expected where the verifier looks at calls. What the verifier
     cannot grade is dropped: the good answer itself must be scored 1, unless the verifier says that what is expected is
-    no answer. Where several good answers to one prompt are
-    known, the reviewer's counts before the correction before the accepted one, the latest first.
+    no answer. Where several good answers to one prompt are known, the reviewer's counts before the correction before
+    the accepted one, the latest first.
 
     Args:
         signals: one row for each answer, as `signals.view.signals` gives it.
@@ -47,11 +48,7 @@ def build_prompts(
     waterfall.rows = waterfall.rows.with_columns(expected=_answer(verifier), verifier=pl.lit(verifier))
     waterfall.keep(pl.col("expected").str.strip_chars().str.len_chars() > 0, "no_words")
     told_apart(waterfall, "prompts", rules, pseudonyms)
-    expected = waterfall.rows["expected"]
-    gold = gold_outputs(verifier, expected)
-    score = scored(gold, expected)
-    gradable = (score == 1) | (gold.is_null() & score.is_not_null())
-    waterfall.keep(gradable.fill_null(value=False), "not_verifiable")
+    waterfall.keep(scored.on_gold(waterfall.rows["expected"]).gradable, "not_verifiable")
     _settled(waterfall)
     once(waterfall, "said", "taught")
     return ended(waterfall, "prompts", signals.height, examples, rules, pseudonyms)
@@ -64,9 +61,7 @@ def _answer(verifier: str) -> pl.Expr:
     words = pl.col("completion").list.eval(message.field("content").filter(by_model)).list.last()
     if verifier not in CALLS:
         return words
-    call = pl.struct(message.field("name"), message.field("arguments")).struct.json_encode()
-    calls = pl.col("completion").list.eval(message.field("tool_calls").filter(by_model)).list.last()
-    return pl.when(calls.list.len() > 0).then(pl.format("[{}]", calls.list.eval(call).list.join(","))).otherwise(words)
+    return pl.coalesce(called(pl.col("completion")), words)
 
 
 def _settled(waterfall: Descent) -> None:

@@ -16,6 +16,14 @@ def asked(messages: pl.Expr) -> pl.Expr:
     return messages.list.eval(pl.when(message.field("role") == "user").then(message.field("content"))).list.drop_nulls()
 
 
+def called(messages: pl.Expr) -> pl.Expr:
+    """What the assistant's last message calls, as a JSON list of name and arguments; null where it calls nothing."""
+    message = pl.element().struct
+    calls = messages.list.eval(message.field("tool_calls").filter(message.field("role") == "assistant")).list.last()
+    each = pl.struct(message.field("name"), message.field("arguments")).struct.json_encode()
+    return pl.when(calls.list.len() > 0).then(pl.format("[{}]", calls.list.eval(each).list.join(",")))
+
+
 def normalised(text: pl.Expr) -> pl.Expr:
     """Letters and digits in lower case, one space between words: 'Where is my card?!' is 'where is my card'."""
     lowered = text.str.normalize("NFKC").str.to_lowercase()

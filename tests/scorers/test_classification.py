@@ -5,7 +5,7 @@ import pytest
 
 from clworkbench.errors import ClwError
 from clworkbench.scorers.classification import is_classification, labels
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.scorers.names import scorer
 
 
 def test_a_whole_output_is_the_label_whatever_its_case_and_punctuation():
@@ -25,7 +25,7 @@ def test_a_field_of_json_is_the_label():
     expected = pl.Series(["lost", '{"intent": 1}', "lost", '{"intent": "lost"}'])
     assert scorer(name)(outputs, expected).to_list() == [1, 1, 0, 0]
     assert labels(name, outputs, expected).rows() == [("lost", "lost"), ("1", "1"), ("lost", None), ("lost", None)]
-    assert gold_outputs(name, pl.Series(["lost"])).to_list() == ['{"intent": "lost"}']
+    assert scorer(name).gold(pl.Series(["lost"])).to_list() == ['{"intent": "lost"}']
 
 
 def test_no_field_is_refused_and_other_scorers_are_no_classification():

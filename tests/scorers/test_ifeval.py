@@ -12,7 +12,7 @@ import pytest
 from clworkbench.errors import ClwError
 from clworkbench.scorers.ifeval import loose
 from clworkbench.scorers.ifeval_checks import CHECKS, sentences
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.scorers.names import scorer
 
 LESS, LEAST = {"relation": "less than"}, {"relation": "at least"}
 N = 20_000
@@ -321,7 +321,7 @@ def test_an_example_whose_instructions_cannot_be_checked_is_not_graded_whatever_
 
 
 def test_nobody_can_say_a_right_answer_and_another_reading_is_refused():
-    assert gold_outputs("ifeval", pl.Series(["[]"])).to_list() == [None]
+    assert scorer("ifeval").gold(pl.Series(["[]"])).to_list() == [None]
     with pytest.raises(ClwError, match=r"Write ifeval \(strict\) or ifeval:loose"):
         scorer("ifeval:lose")
 

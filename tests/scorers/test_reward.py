@@ -11,7 +11,7 @@ from clworkbench.evals.suites import ungradable
 from clworkbench.models.load import load
 from clworkbench.models.names import ModelSpec, base_spec
 from clworkbench.schemas import SUITE
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.scorers.names import scorer
 from clworkbench.scorers.scorer import Place, within
 from tests.tiny_model import make_tiny_model
 
@@ -75,7 +75,7 @@ def test_no_answer_has_full_marks_and_none_is_asked_for_before_the_model_answers
     name = f"reward:{judge}"
     asked = suite("where is my card", "give me a refund")
     assert ungradable(asked, [name]).is_empty()
-    assert gold_outputs(name, pl.Series(["a"])).to_list() == [None]
+    assert scorer(name).gold(pl.Series(["a"])).to_list() == [None]
     model = load(ModelSpec("m", str(make_tiny_model(judge / "lm"))), dtype="float32")
     scores = evaluate(model, asked, [name], model="m", suite_id="s", max_new_tokens=4)
     assert scores["score"].null_count() == 0

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from clworkbench.errors import ClwError
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.scorers.names import scorer
 from clworkbench.scorers.schema_check import Unfit, conforms, read
 from clworkbench.scorers.scorer import Graded, Place, within
 
@@ -113,13 +113,13 @@ def test_one_file_of_the_workspace_is_the_schema_for_all_and_gold_answers_are_an
     with within(Place(tmp_path)):
         found = graded(("{}", None), ("[]", "{}"), name="json_schema:reply.json")
         assert found.score.to_list() == [1.0, 0.0]
-        assert gold_outputs("json_schema:reply.json", pl.Series(["{}"])).to_list() == ["{}"]
+        assert scorer("json_schema:reply.json").gold(pl.Series(["{}"])).to_list() == ["{}"]
         before = scorer("json_schema:reply.json").content
         assert before is not None
         old = before()
         (tmp_path / "reply.json").write_text('{"type": "array"}')
         assert before() != old
-    assert gold_outputs("json_schema", pl.Series(["{}"])).to_list() == [None]
+    assert scorer("json_schema").gold(pl.Series(["{}"])).to_list() == [None]
 
 
 def test_a_file_that_is_no_schema_or_not_there_is_refused_in_words(tmp_path: Path):

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from clworkbench.errors import ClwError
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.scorers.names import scorer
 from clworkbench.scorers.text import longest_common
 
 
@@ -89,8 +89,8 @@ def test_valid_json_is_what_rfc_8259_says_it_is(output: str | None, score: float
 
 def test_the_gold_answer_of_a_bare_field_is_put_into_an_object():
     expected = pl.Series(["a", '{"x": {"y": "b"}}', None])
-    assert gold_outputs("json_field:x.y", expected).to_list() == ['{"x": {"y": "a"}}', '{"x": {"y": "b"}}', None]
-    assert scorer("json_field:x.y")(gold_outputs("json_field:x.y", expected), expected).to_list() == [1.0, 1.0, None]
+    assert scorer("json_field:x.y").gold(expected).to_list() == ['{"x": {"y": "a"}}', '{"x": {"y": "b"}}', None]
+    assert scorer("json_field:x.y")(scorer("json_field:x.y").gold(expected), expected).to_list() == [1.0, 1.0, None]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_contains(output: str | None, expected: str | None, score: float | None)
 )
 def test_a_pattern_is_looked_for_and_a_broken_one_cannot_grade(output, expected, score):
     assert graded("regex", output, expected) == score
-    assert gold_outputs("regex", pl.Series([expected], dtype=pl.String)).to_list() == [None]
+    assert scorer("regex").gold(pl.Series([expected], dtype=pl.String)).to_list() == [None]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from clworkbench.errors import ClwError
 from clworkbench.runs.grpo import verified
 from clworkbench.scorers.apart import HANGS, Apart
-from clworkbench.scorers.names import gold_outputs, scorer
+from clworkbench.scorers.names import scorer
 from clworkbench.scorers.scorer import Graded, Place, within
 from clworkbench.scorers.verifier import pinned
 
@@ -201,8 +201,8 @@ def test_a_changed_file_is_another_verifier_and_rows_that_pin_the_old_one_are_re
 def test_gold_is_the_expected_answer_unless_the_function_says_that_it_is_none(place: Place):
     expected = pl.Series(["4"])
     with within(place):
-        assert gold_outputs("python:checks.py:same", expected).to_list() == ["4"]
-        assert gold_outputs("python:checks.py:passes", expected).to_list() == [None]
+        assert scorer("python:checks.py:same").gold(expected).to_list() == ["4"]
+        assert scorer("python:checks.py:passes").gold(expected).to_list() == [None]
         assert graded("passes", "2 + 2", "5", expected="assert").score.to_list() == [1, 0]
 
 
