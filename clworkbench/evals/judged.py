@@ -42,7 +42,7 @@ def graded(
         judge: what it is asked.
         cases: what is graded.
         limit_usd: what all of it may cost.
-        paid: told what each reply cost, as soon as it is there; 0 where nobody says.
+        paid: told what each reply cost, as soon as it is there (`Endpoint.counted_usd`).
 
     Raises:
         EndpointError: there is a limit, and nobody says what a token costs.
@@ -51,7 +51,9 @@ def graded(
     again: dict[int, list[dict[str, object]]] = {}
     spent = 0.0
     for place, reply in _replies(endpoint, judge, asked, limit_usd):
-        spent += _paid(reply, paid)
+        cost_usd = endpoint.counted_usd(reply, asked[place], judge.max_new_tokens)
+        paid(cost_usd)
+        spent += cost_usd
         if isinstance(reply, Reply) and judge.grade(reply.text) is None:
             again[place] = judge.asks_again(asked[place], reply.text)
         else:
@@ -59,14 +61,8 @@ def graded(
     left = None if limit_usd is None else max(0.0, limit_usd - spent)
     places = list(again)
     for at, reply in _replies(endpoint, judge, [again[place] for place in places], left):
-        _paid(reply, paid)
+        paid(endpoint.counted_usd(reply, again[places[at]], judge.max_new_tokens))
         yield places[at], _verdict(judge, reply)
-
-
-def _paid(reply: Reply | Failed, paid: Callable[[float], None]) -> float:
-    usd = reply.cost_usd or 0.0 if isinstance(reply, Reply) else 0.0
-    paid(usd)
-    return usd
 
 
 def _replies(

@@ -136,8 +136,7 @@ class _Purse:
 
     def paid(self, place: int, reply: Reply) -> None:
         """Books a reply; one whose tokens nobody counted as dear as it could be."""
-        at_most = self._endpoint.expected_usd(self._inputs[place], self._max_new_tokens) or 0.0
-        self._costs.append(at_most if reply.cost_usd is None else reply.cost_usd)
+        self._costs.append(self._endpoint.counted_usd(reply, self._inputs[place], self._max_new_tokens))
         self._meter.buy(self._costs[-1])
 
     def note(self) -> None:

@@ -162,6 +162,15 @@ class Endpoint:
         n_bytes = len(msgspec.json.encode(chat_messages(messages))) + len((tools or "").encode())
         return (n_bytes / BYTES_A_TOKEN * prompt + max_new_tokens * completion) / 1e6
 
+    def counted_usd(self, reply: Reply | Failed, messages: Sequence[Message], max_new_tokens: int) -> float:
+        """What a ledger must count for a request: its price, or the highest it can be where nobody counted its tokens.
+
+        0 without prices, and where there was no reply.
+        """
+        if isinstance(reply, Failed):
+            return 0.0
+        return (self.expected_usd(messages, max_new_tokens) or 0.0) if reply.cost_usd is None else reply.cost_usd
+
     def _within(self, together: Sending, request: Request) -> Reply | Failed:
         if (why := together.reserve(request.expected_usd)) is not None:
             return Failed("unasked", why)

@@ -17,7 +17,7 @@ from clworkbench.lineage import trace
 from clworkbench.loop.data import import_labels
 from clworkbench.loop.judge_agreement import judge_agreement
 from clworkbench.schemas import in_schema
-from tests.chat_server import chat_server, failing, said
+from tests.chat_server import Answer, chat_server, failing, said
 from tests.loop.judging import N, grades, label, make, shown_answer
 
 PRICES = "usd_per_million_prompt = 100\nusd_per_million_completion = 1000"
@@ -166,6 +166,23 @@ def test_each_reply_is_paid_in_the_ledger_and_a_limit_stops_before_it_is_passed(
         assert judge_agreement(workspace, "helpful").may_gate
     assert len(server.requests) == N
     assert workspace.catalog.ledger().filter(verb="eval")["cost_usd"].sum() == pytest.approx(0.02 * N)
+
+
+def test_a_reply_whose_tokens_nobody_counted_is_booked_as_dear_as_it_could_be(tmp_path):
+    uncounted = grades()
+
+    def behave(number, body):
+        answer = json.loads(uncounted(number, body).body)
+        del answer["usage"]
+        return Answer(answer)
+
+    with chat_server(behave) as server:
+        workspace = make(tmp_path / "w", server.url, judge="max_new_tokens = 32", prices=PRICES)
+        label(workspace)
+        judge_agreement(workspace, "helpful")
+    spent = workspace.catalog.ledger().filter(verb="eval")["cost_usd"].sum()
+    # The answer alone: 32 tokens at 1,000 USD a million, for each of the 80.
+    assert spent > 80 * 0.032
 
 
 def test_too_few_labels_are_refused_before_anything_is_sent(tmp_path):
