@@ -54,6 +54,7 @@ class GateManifest(msgspec.Struct, frozen=True):
     rules: list[dict[str, object]] | None = None
     target: str | None = None
     judges: list[JudgeStanding] = []
+    base: list[str] = []
 
     @property
     def evals(self) -> list[str]:
@@ -151,8 +152,9 @@ def _fixed_before(workspace: Workspace, said: GateManifest) -> Check:
 
 
 def _named(said: GateManifest) -> Check:
-    judges = [[asdict(each) for each in said.judges]] if said.judges else []
-    made = stable_id("gate", [said.challenger, said.champion], said.evals, said.gates_sha256, *judges)
+    held: list[object] = [[asdict(each) for each in said.judges]] if said.judges else []
+    held += [{"base": said.base}] if said.base else []
+    made = stable_id("gate", [said.challenger, said.champion], said.evals, said.gates_sha256, *held)
     right = said.id == f"gate:{made[:12]}"
     found = (
         "is made of both models, their evaluations and the gates" if right else f"does not fit its contents. {RESTORE}."

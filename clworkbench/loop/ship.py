@@ -130,7 +130,8 @@ def gate(
     target = workspace.settings.gates.target
     brought = [found for side in evals for each in side for found in _imported(workspace, each.manifest)]
     findings = [*_edited(evals[0], sha256), *_champion_learned(workspace, names[1], frozen), *brought]
-    findings += base_findings(workspace)
+    edited = base_findings(workspace)
+    findings += edited
     manifests = [each.manifest for side in evals for each in side]
     judges = standings(workspace, rules, manifests)
     findings += judge_findings(judges)
@@ -139,7 +140,9 @@ def gate(
     report = judge(heard[0], heard[1], rules, target=target, drawn=drawn).with_findings(findings)
     ids = [str(manifest["id"]) for manifest in manifests]
     stand = [asdict(each) for each in judges]
-    artefact = f"gate:{stable_id('gate', names, ids, sha256, *([stand] if stand else []))[:12]}"
+    base = [detail for _, detail in edited]
+    held = [*([stand] if stand else []), *([{"base": base}] if base else [])]
+    artefact = f"gate:{stable_id('gate', names, ids, sha256, *held)[:12]}"
     about: dict[str, object] = {
         "suites": frozen,
         "target": target,
@@ -147,6 +150,7 @@ def gate(
         "rules": [asdict(rule) for rule in rules],
         **report.as_dict(),
         **({"judges": stand} if stand else {}),
+        **({"base": base} if base else {}),
     }
     config = settings_dict(workspace.settings.gates)
     agreements = [each.agreement for each in judges if each.agreement]

@@ -63,6 +63,19 @@ def test_a_loosened_gate_does_not_judge_the_change_that_loosens_it(workspace, ch
     assert audit(workspace, held.id).ok
 
 
+def test_the_report_that_is_kept_says_so_though_the_same_gates_were_judged_before(workspace, change):
+    (workspace.folder / "clw.toml").write_text(BASE)
+    before = gate(workspace, "bad", against="good")
+    change.write_text(BASE.replace("dear", "cheap"))
+    held = gate(workspace, "bad", against="good", gates_from=change)
+    assert held.id != before.id
+    kept = workspace.catalog.artefact(held.id)
+    assert kept["gates_sha256"] == before.manifest["gates_sha256"]
+    assert [each["detail"] for each in kept["findings"] if each["kind"] == "gates_edited"] == kept["base"]
+    assert "[endpoints.theirs]" in kept["base"][0]
+    assert audit(workspace, held.id).ok
+
+
 def test_a_change_may_add_endpoints_and_cannot_change_the_bases(workspace, change):
     judging = JudgedByBase(workspace.folder, change).settings
     assert {name: each.model for name, each in judging.endpoints.items()} == {"theirs": "dear", "own": "own"}
