@@ -17,7 +17,7 @@ from tests.notebooks.places import as_parameters, end_server, only_reads, place_
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-MOST_SECONDS = 40.0
+MOST_SECONDS = 30.0
 """CPU seconds of a notebook: each takes 5 to 17, which a crowded machine nearly doubles; the goal is two minutes."""
 
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
