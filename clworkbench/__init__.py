@@ -15,93 +15,93 @@ if TYPE_CHECKING:
     from clworkbench.audit.budget import budget as spent
     from clworkbench.audit.checks import audit as audited
     from clworkbench.lineage import trace
-    from clworkbench.loop.agreement import agreement
-    from clworkbench.loop.alerts import alerts
-    from clworkbench.loop.annotators import annotators
-    from clworkbench.loop.answers import pull
-    from clworkbench.loop.ask import push
-    from clworkbench.loop.capture import ingest
-    from clworkbench.loop.compare import compare
-    from clworkbench.loop.convert import build
+    from clworkbench.loop.alerts.alerts import alerts
+    from clworkbench.loop.candidates.pick import pick
     from clworkbench.loop.cycle import cycle
     from clworkbench.loop.data import choose, freeze_suite, import_labels
-    from clworkbench.loop.draw import draw_suite
-    from clworkbench.loop.drift import drift
-    from clworkbench.loop.estimate import estimated
-    from clworkbench.loop.explore import explore, find
-    from clworkbench.loop.export import export
-    from clworkbench.loop.forgetting import forgetting
+    from clworkbench.loop.evals.draw import draw_suite
+    from clworkbench.loop.evals.judge_agreement import judge_agreement
+    from clworkbench.loop.evals.model import evaluate
+    from clworkbench.loop.evals.recency import recency
+    from clworkbench.loop.evals.scores import import_scores
+    from clworkbench.loop.evals.suites import suites
+    from clworkbench.loop.evals.withdraw import withdraw_scores
     from clworkbench.loop.govern import forget, measure_redaction, plan_forget
-    from clworkbench.loop.judge_agreement import judge_agreement
+    from clworkbench.loop.labels.agreement import agreement
+    from clworkbench.loop.labels.annotators import annotators
+    from clworkbench.loop.labels.answers import pull
+    from clworkbench.loop.labels.ask import push
+    from clworkbench.loop.labels.estimate import estimated
     from clworkbench.loop.lesson import lesson
     from clworkbench.loop.look import look, losses, selected
-    from clworkbench.loop.model import evaluate
-    from clworkbench.loop.pick import pick
-    from clworkbench.loop.policy import explain_policy
-    from clworkbench.loop.recency import recency
-    from clworkbench.loop.repeated import repeated
-    from clworkbench.loop.replay import replay
-    from clworkbench.loop.report import report
-    from clworkbench.loop.run_estimate import forecast
-    from clworkbench.loop.scores import import_scores
-    from clworkbench.loop.ship import drill, gate, power, release, rollback
+    from clworkbench.loop.releases.compare import compare
+    from clworkbench.loop.releases.report import report
+    from clworkbench.loop.releases.ship import drill, gate, power, release, rollback
+    from clworkbench.loop.runs.estimate import forecast
+    from clworkbench.loop.runs.export import export
+    from clworkbench.loop.runs.forgetting import forgetting
+    from clworkbench.loop.runs.replay import replay
+    from clworkbench.loop.runs.train import train
     from clworkbench.loop.should_train import should_train
-    from clworkbench.loop.slices import discover
-    from clworkbench.loop.slices import save as save_slice
-    from clworkbench.loop.slices import slices as rates
+    from clworkbench.loop.signals.capture import ingest
+    from clworkbench.loop.signals.explore import explore, find
+    from clworkbench.loop.signals.policy import explain_policy
+    from clworkbench.loop.slices.drift import drift
+    from clworkbench.loop.slices.repeated import repeated
+    from clworkbench.loop.slices.slices import discover
+    from clworkbench.loop.slices.slices import save as save_slice
+    from clworkbench.loop.slices.slices import slices as rates
     from clworkbench.loop.status import status
-    from clworkbench.loop.suites import suites
-    from clworkbench.loop.train import train
-    from clworkbench.loop.trainable import dataset, token_statistics
+    from clworkbench.loop.training_sets.convert import build
+    from clworkbench.loop.training_sets.trainable import dataset, token_statistics
     from clworkbench.loop.turns import turns
-    from clworkbench.loop.withdraw import withdraw_scores
     from clworkbench.signals.drafting import draft_mapping
     from clworkbench.workspace import Workspace
 
 _HOMES = {
     "Workspace": "workspace",
-    "ingest": "loop.capture",
+    "ingest": "loop.signals.capture",
     "draft_mapping": "signals.drafting",
     "choose": "loop.data",
-    "rates": "loop.slices:slices",
-    "discover": "loop.slices",
-    "drift": "loop.drift",
+    "rates": "loop.slices.slices:slices",
+    "discover": "loop.slices.slices",
+    "drift": "loop.slices.drift",
     "should_train": "loop.should_train",
-    "alerts": "loop.alerts",
-    "save_slice": "loop.slices:save",
-    "repeated": "loop.repeated",
-    "explore": "loop.explore",
-    "find": "loop.explore",
-    "pick": "loop.pick",
+    "alerts": "loop.alerts.alerts",
+    "save_slice": "loop.slices.slices:save",
+    "repeated": "loop.slices.repeated",
+    "explore": "loop.signals.explore",
+    "find": "loop.signals.explore",
+    "pick": "loop.candidates.pick",
     "import_labels": "loop.data",
-    "annotators": "loop.annotators",
-    "push": "loop.ask",
-    "pull": "loop.answers",
-    "agreement": "loop.agreement",
-    "estimated": "loop.estimate",
+    "annotators": "loop.labels.annotators",
+    "push": "loop.labels.ask",
+    "pull": "loop.labels.answers",
+    "agreement": "loop.labels.agreement",
+    "estimated": "loop.labels.estimate",
     "freeze_suite": "loop.data",
-    "draw_suite": "loop.draw",
-    "recency": "loop.recency",
-    "build": "loop.convert",
-    "dataset": "loop.trainable",
-    "token_statistics": "loop.trainable",
-    "forecast": "loop.run_estimate",
-    "train": "loop.train",
-    "replay": "loop.replay",
-    "forgetting": "loop.forgetting",
-    "suites": "loop.suites",
-    "evaluate": "loop.model",
-    "compare": "loop.compare",
-    "export": "loop.export",
-    "power": "loop.ship",
-    "import_scores": "loop.scores",
-    "withdraw_scores": "loop.withdraw",
-    "judge_agreement": "loop.judge_agreement",
-    "gate": "loop.ship",
-    "drill": "loop.ship",
-    "report": "loop.report",
-    "release": "loop.ship",
-    "rollback": "loop.ship",
+    "draw_suite": "loop.evals.draw",
+    "recency": "loop.evals.recency",
+    "build": "loop.training_sets.convert",
+    "dataset": "loop.training_sets.trainable",
+    "token_statistics": "loop.training_sets.trainable",
+    "forecast": "loop.runs.estimate",
+    "train": "loop.runs.train",
+    "replay": "loop.runs.replay",
+    "forgetting": "loop.runs.forgetting",
+    "suites": "loop.evals.suites",
+    "evaluate": "loop.evals.model",
+    "compare": "loop.releases.compare",
+    "export": "loop.runs.export",
+    "power": "loop.releases.ship",
+    "import_scores": "loop.evals.scores",
+    "withdraw_scores": "loop.evals.withdraw",
+    "judge_agreement": "loop.evals.judge_agreement",
+    "gate": "loop.releases.ship",
+    "drill": "loop.releases.ship",
+    "report": "loop.releases.report",
+    "release": "loop.releases.ship",
+    "rollback": "loop.releases.ship",
     "cycle": "loop.cycle",
     "status": "loop.status",
     "trace": "lineage",
@@ -110,7 +110,7 @@ _HOMES = {
     "losses": "loop.look",
     "turns": "loop.turns",
     "lesson": "loop.lesson",
-    "explain_policy": "loop.policy",
+    "explain_policy": "loop.signals.policy",
     "measure_redaction": "loop.govern",
     "plan_forget": "loop.govern",
     "forget": "loop.govern",

@@ -42,7 +42,7 @@ def _():
     from clworkbench.demo.labelled import open_labelled, right_answers
     from clworkbench.demo.reviewers import review
     from clworkbench.labels.adjudication import enough
-    from clworkbench.loop.agreement import decided
+    from clworkbench.loop.labels.agreement import decided
 
     return clw, decided, enough, mo, open_labelled, review, right_answers
 

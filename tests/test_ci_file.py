@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clworkbench.loop.scores import import_scores
-from clworkbench.loop.ship import gate
+from clworkbench.loop.evals.scores import import_scores
+from clworkbench.loop.releases.ship import gate
 from clworkbench.workspace import Workspace
-from tests.loop.test_scores import AFTER, BEFORE, rows
+from tests.loop.evals.test_scores import AFTER, BEFORE, rows
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "ci.md"
 BASE = 'format = 1\n[model]\nbase = "good"\n[gates]\nmetric = "score"\n'

@@ -7,7 +7,8 @@ import pytest
 
 from clworkbench.errors import ArtefactError
 from clworkbench.lineage import trace
-from clworkbench.loop import capture, data
+from clworkbench.loop import data
+from clworkbench.loop.signals import capture
 from clworkbench.schemas import ASKED, LABELS
 from clworkbench.workspace import Workspace
 
@@ -72,7 +73,7 @@ def test_a_signal_leads_to_what_was_asked_and_answered_and_never_to_the_words(wo
 
 
 def test_a_label_leads_up_to_the_training_set_in_which_it_stands(workspace):
-    from clworkbench.loop.convert import build
+    from clworkbench.loop.training_sets.convert import build
 
     made = build(workspace)
 

@@ -4,9 +4,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from clworkbench.loop import data, ship
+from clworkbench.loop import data
 from clworkbench.loop.cycle import cycle
-from clworkbench.loop.train import train
+from clworkbench.loop.releases import ship
+from clworkbench.loop.runs.train import train
 from clworkbench.workspace import Workspace
 
 WORDS = ["card", "transfer", "balance", "charged", "twice", "rate", "today", "wrong", "cancel", "please", "arrived"]

@@ -35,8 +35,8 @@ def alert(
     The same alert is told again when the quiet period is over, when it got worse by the rule's step, or when it was
     resolved in between. What could not be sent is tried again by the next call.
     """
-    from clworkbench.loop.alerts import telling
-    from clworkbench.loop.sinks import write
+    from clworkbench.loop.alerts.alerts import telling
+    from clworkbench.loop.alerts.sinks import write
     from clworkbench.workspace import Workspace
 
     if (as_of or event_time) and not dry_run:

@@ -13,7 +13,7 @@ from clworkbench.cli.verb import Answer, Moment, answers, known_at, workspace_op
 from clworkbench.display.text import short
 
 if TYPE_CHECKING:
-    from clworkbench.loop.ingest_report import IngestReport
+    from clworkbench.loop.signals.ingest_report import IngestReport
     from clworkbench.schemas import TrainingKind
     from clworkbench.workspace import Workspace
 
@@ -48,7 +48,7 @@ def ingest(
     skipped + quarantined. Reading the same file again adds nothing, and of one that has grown only the new is read.
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop import capture
+    from clworkbench.loop.signals import capture
     from clworkbench.workspace import Workspace
 
     if draft_mapping:
@@ -121,7 +121,7 @@ def _draft(paths: tuple[str, ...]) -> Answer:
 
 
 def _preview(workspace: "Workspace", path: str, source: str) -> Answer:
-    from clworkbench.loop.capture import preview
+    from clworkbench.loop.signals.capture import preview
 
     chunk = preview(workspace, path, source)
     shown = {
@@ -194,7 +194,7 @@ def build(
     pairs, with margins where answers were rated) or prompts (with what a sampled answer is verified with, for GRPO).
     Rows that stand in a suite are dropped and counted. The same inputs give the same version.
     """
-    from clworkbench.loop.convert import build as make
+    from clworkbench.loop.training_sets.convert import build as make
     from clworkbench.workspace import Workspace
 
     place = Workspace(workspace)
@@ -209,7 +209,7 @@ def build(
     )
     if not tokens:
         return made.as_dict(), made.lines()
-    from clworkbench.loop.trainable import token_statistics
+    from clworkbench.loop.training_sets.trainable import token_statistics
 
     told = token_statistics(place, made.id)
     return made.as_dict() | {"tokens": told.as_dict()}, [*made.lines(), *told.lines()]

@@ -24,8 +24,8 @@ from clworkbench.cli.verb import Answer, No, answers, known_at, workspace_option
 @answers
 def drift(against: str | None, days: float, columns: str, workspace: str, **known: object) -> Answer | No:
     """Find what changed in the last days, and whether outcomes got worse there; exit status 1 for an alert."""
-    from clworkbench.loop.drift import COLUMNS
-    from clworkbench.loop.drift import drift as find
+    from clworkbench.loop.slices.drift import COLUMNS
+    from clworkbench.loop.slices.drift import drift as find
     from clworkbench.workspace import Workspace
 
     names = [name.strip() for name in columns.split(",") if name.strip()] or COLUMNS

@@ -23,7 +23,7 @@ def agree(name: str, dry_run: bool, workspace: str) -> Answer | No:
     gate where the lower end of kappa's 95 % interval is at least its min_kappa; exit status 1 where it is not.
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.judge_agreement import judge_agreement, preview
+    from clworkbench.loop.evals.judge_agreement import judge_agreement, preview
     from clworkbench.workspace import Workspace
 
     if dry_run:

@@ -29,7 +29,7 @@ def agreement(set: str | None, levels: tuple[str, ...], width: float, as_of: dat
     at most --width wide is narrow enough; of others it is said about how many records more would make it so.
     """
     from clworkbench.labels.adjudication import enough
-    from clworkbench.loop.agreement import agreement as measure
+    from clworkbench.loop.labels.agreement import agreement as measure
     from clworkbench.workspace import Workspace
 
     report = measure(Workspace(workspace), set, levels=dict(map(_level, levels)), as_of=as_of)

@@ -22,7 +22,7 @@ def estimate(
     Candidates are chosen for their reasons, so their own share misleads: each counts by the inverse of its chance of
     being drawn (Horvitz and Thompson). Where no candidate of a stratum has a label, there is no estimate.
     """
-    from clworkbench.loop.estimate import estimated
+    from clworkbench.loop.labels.estimate import estimated
     from clworkbench.workspace import Workspace
 
     found = estimated(

@@ -9,7 +9,7 @@ from clworkbench.display.progress import progress_bar
 from clworkbench.errors import ClwError
 
 if TYPE_CHECKING:
-    from clworkbench.loop.pulled import Pulled
+    from clworkbench.loop.labels.pulled import Pulled
     from clworkbench.workspace import Workspace
 
 
@@ -25,7 +25,7 @@ def pull(name: str | None, whole: bool, follow: bool, workspace: str) -> Answer:
     An answer that is changed, discarded or taken back in Argilla is so here: the latest counts. A record or a data set
     that is deleted there takes no label away.
     """
-    from clworkbench.loop.answers import pull as bring
+    from clworkbench.loop.labels.answers import pull as bring
     from clworkbench.workspace import Workspace
 
     place = Workspace(workspace)

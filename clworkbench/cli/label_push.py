@@ -24,7 +24,7 @@ def push(
     push back.
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.ask import push as ask
+    from clworkbench.loop.labels.ask import push as ask
     from clworkbench.workspace import Workspace
 
     with progress_bar("push") as advance:
@@ -69,7 +69,7 @@ def undo(batch: str, answered: bool, workspace: str) -> Answer:
     the very moment in which its record is deleted goes with it.
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.asked import undo as take_back
+    from clworkbench.loop.labels.asked import undo as take_back
     from clworkbench.workspace import Workspace
 
     with progress_bar("undo") as advance:
@@ -92,7 +92,7 @@ def annotator(name: str, team: str | None, workspace: str) -> Answer:
 
     The password of a new account stands in a file that only you can read. Who has an account keeps it.
     """
-    from clworkbench.loop.ask import add_annotator
+    from clworkbench.loop.labels.ask import add_annotator
     from clworkbench.workspace import Workspace
 
     found = add_annotator(Workspace(workspace), name, team)

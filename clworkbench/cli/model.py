@@ -48,8 +48,8 @@ def train(
     On several GPUs, or several CPUs: accelerate launch --num_processes N $(which clw) train NAME
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.run_estimate import forecast
-    from clworkbench.loop.train import train as run
+    from clworkbench.loop.runs.estimate import forecast
+    from clworkbench.loop.runs.train import train as run
     from clworkbench.runs.presets import is_first_process
     from clworkbench.workspace import Workspace
 
@@ -84,7 +84,7 @@ def train(
 @answers
 def export(run: str, folder: Path, workspace: str) -> Answer:
     """Write RUN as a model in FOLDER: its adapter merged into its base, for vLLM, transformers or the hub."""
-    from clworkbench.loop.export import export as write
+    from clworkbench.loop.runs.export import export as write
     from clworkbench.workspace import Workspace
 
     done = write(Workspace(workspace), run, folder)
@@ -110,7 +110,7 @@ def evaluate(model: str, suite: str, repetitions: int | None, workspace: str) ->
     """
     from clworkbench.display.progress import progress_bar
     from clworkbench.evals.production import lines as over_traffic
-    from clworkbench.loop.model import evaluate as score
+    from clworkbench.loop.evals.model import evaluate as score
     from clworkbench.workspace import Workspace
 
     with progress_bar("evaluate") as advance:

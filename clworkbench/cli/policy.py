@@ -22,7 +22,7 @@ def policy(measure: int | None, as_of: datetime | None, event_time: bool, worksp
     """
     from clworkbench.display.progress import progress_bar
     from clworkbench.loop.govern import measure_redaction
-    from clworkbench.loop.policy import AGREED, explain_policy
+    from clworkbench.loop.signals.policy import AGREED, explain_policy
     from clworkbench.workspace import Workspace
 
     place = Workspace(workspace)

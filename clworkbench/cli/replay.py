@@ -20,7 +20,7 @@ def replay(run: str, base: str, learning_rate: float | None, report_only: bool, 
     released: `clw gate` and `clw release` do that.
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.replay import replay as again
+    from clworkbench.loop.runs.replay import replay as again
     from clworkbench.workspace import Workspace
 
     place = Workspace(workspace)
@@ -49,7 +49,7 @@ def forgetting(run: str, against: str | None, margin: float, workspace: str) -> 
     than the margin allows. (To delete what users said, see `clw forget`.)
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.forgetting import forgetting as lost
+    from clworkbench.loop.runs.forgetting import forgetting as lost
     from clworkbench.workspace import Workspace
 
     with progress_bar("forgetting") as advance:

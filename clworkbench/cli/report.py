@@ -24,7 +24,7 @@ def report(name: str, texts: bool, out: Path | None, workspace: str) -> Answer:
     The decision, the gates with their intervals, wins and losses by slice, what the challenger learned from, limits,
     and how it was measured. It fetches nothing, runs no script, and holds no texts unless --texts is given.
     """
-    from clworkbench.loop.report import report as make
+    from clworkbench.loop.releases.report import report as make
     from clworkbench.workspace import Workspace
 
     made = make(Workspace(workspace), name, texts=texts)

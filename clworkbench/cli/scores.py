@@ -27,7 +27,7 @@ def import_scores(path: str, form: str, model: str | None, suite: str | None, wo
     JSONL, Parquet or CSV with `example_id` and `score`, and any columns that sort examples into slices. Import the
     same suite for two models, then: clw gate NAME --against OTHER
     """
-    from clworkbench.loop.scores import import_scores as bring
+    from clworkbench.loop.evals.scores import import_scores as bring
     from clworkbench.workspace import Workspace
 
     done = bring(Workspace(workspace), path, form=form, model=model, suite=suite)  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ def withdraw(model: str, suite: str | None, why: str, workspace: str) -> Answer:
 
     What was imported before them counts again. The audit of gates that rest on them fails from now on and says why.
     """
-    from clworkbench.loop.withdraw import withdraw_scores
+    from clworkbench.loop.evals.withdraw import withdraw_scores
     from clworkbench.workspace import Workspace
 
     done = withdraw_scores(Workspace(workspace), model, suite, why=why)

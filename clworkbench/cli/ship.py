@@ -48,7 +48,7 @@ def gate(
 ) -> Answer | No:
     """Hold CHALLENGER against the champion: promote, hold or block (exit status 1 unless promote)."""
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop import ship
+    from clworkbench.loop.releases import ship
     from clworkbench.releases.card import evidence
     from clworkbench.workspace import Workspace
 
@@ -88,7 +88,7 @@ def _told(report: "GateReport") -> list[str]:
 def _drilled(place: "Workspace", model: str | None, suite: str | None) -> Answer | No:
     """Yes where every planted regression was blocked, and each gate blocks some."""
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop import ship
+    from clworkbench.loop.releases import ship
 
     with progress_bar("evaluate") as advance:
         found = ship.drill(place, model, suite=suite, advance=advance)
@@ -108,7 +108,7 @@ def _drilled(place: "Workspace", model: str | None, suite: str | None) -> Answer
 @answers
 def release(run: str, initial: bool, workspace: str) -> Answer | No:
     """Release RUN when its gate says promote; it is the champion from then on."""
-    from clworkbench.loop import ship
+    from clworkbench.loop.releases import ship
     from clworkbench.workspace import Workspace
 
     try:
@@ -123,7 +123,7 @@ def release(run: str, initial: bool, workspace: str) -> Answer | No:
 @answers
 def rollback(workspace: str) -> Answer:
     """Serve the release before the present one again."""
-    from clworkbench.loop import ship
+    from clworkbench.loop.releases import ship
     from clworkbench.workspace import Workspace
 
     made = ship.rollback(Workspace(workspace))

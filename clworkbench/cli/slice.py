@@ -28,7 +28,7 @@ def rates(
     **known: object,
 ) -> Answer:  # fmt: skip
     """Rates of good outcomes with n and 95 % intervals; of the slices of clw.toml when no column is named."""
-    from clworkbench.loop.slices import slices
+    from clworkbench.loop.slices.slices import slices
     from clworkbench.workspace import Workspace
 
     names = [name.strip() for name in by.split(",") if name.strip()]
@@ -58,7 +58,7 @@ def find(
     *, topics: bool, **known: object,
 ) -> Answer:  # fmt: skip
     """Find where the model does worst: searched on half of the conversations, tested on the other."""
-    from clworkbench.loop.slices import discover
+    from clworkbench.loop.slices.slices import discover
     from clworkbench.workspace import Workspace
 
     names = [name.strip() for name in by.split(",") if name.strip()] or None
@@ -105,7 +105,7 @@ def failures(
 ) -> Answer:
     """What users say again and again and goes wrong, in groups; first those that fail most beyond the rate of all."""
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.repeated import repeated
+    from clworkbench.loop.slices.repeated import repeated
     from clworkbench.workspace import Workspace
 
     with progress_bar("compare texts") as advance:
@@ -126,7 +126,7 @@ def failures(
 @answers
 def list_slices(workspace: str) -> Answer:
     """The slices of clw.toml, with the version of each."""
-    from clworkbench.loop.slices import declared
+    from clworkbench.loop.slices.slices import declared
     from clworkbench.workspace import Workspace
 
     found = declared(Workspace(workspace))
@@ -144,7 +144,7 @@ def list_slices(workspace: str) -> Answer:
 @answers
 def save(name: str, expression: str, replace: bool, workspace: str) -> Answer:
     """Write a slice into clw.toml: NAME, and an EXPRESSION over signals in SQL."""
-    from clworkbench.loop.slices import save as save_slice
+    from clworkbench.loop.slices.slices import save as save_slice
     from clworkbench.workspace import Workspace
 
     place = Workspace(workspace)

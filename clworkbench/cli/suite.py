@@ -72,7 +72,7 @@ def draw(
     a suite is never learned. --newest 7d gives a suite of the last week, --before DATE one of older traffic; `clw
     recency` holds a model's gain on the one against its loss on the other.
     """
-    from clworkbench.loop.draw import draw_suite
+    from clworkbench.loop.evals.draw import draw_suite
     from clworkbench.workspace import Workspace
 
     made = draw_suite(
@@ -97,7 +97,7 @@ def recency(
     On suites that `clw suite draw` drew, weighed by how they were drawn.
     """
     from clworkbench.display.progress import progress_bar
-    from clworkbench.loop.recency import recency as held
+    from clworkbench.loop.evals.recency import recency as held
     from clworkbench.workspace import Workspace
 
     with progress_bar("recency") as advance:

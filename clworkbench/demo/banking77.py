@@ -14,8 +14,11 @@ from clworkbench.demo.story import Say, answers, first_champion, freeze, open_st
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import SourceError
 from clworkbench.files import sha256_file
-from clworkbench.loop import capture, convert, model, rules
-from clworkbench.loop.train import train
+from clworkbench.loop.evals import model
+from clworkbench.loop.releases import rules
+from clworkbench.loop.runs.train import train
+from clworkbench.loop.signals import capture
+from clworkbench.loop.training_sets import convert
 from clworkbench.training_sets.texts import normalised
 from clworkbench.workspace import Workspace
 

@@ -33,7 +33,9 @@ from clworkbench.demo.desk_traces import events, messages, traces
 from clworkbench.demo.page import write_page
 from clworkbench.demo.story import Say, answers, first_champion, freeze, open_story, turn, write_lines
 from clworkbench.files import write_atomically
-from clworkbench.loop import capture, model, ship
+from clworkbench.loop.evals import model
+from clworkbench.loop.releases import ship
+from clworkbench.loop.signals import capture
 from clworkbench.workspace import Workspace
 
 

@@ -11,8 +11,8 @@ from clworkbench.labels.place import team
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.install import installed
 from clworkbench.labels.server.process import serve, stop
-from clworkbench.loop.answers import pull
-from clworkbench.loop.ask import push
+from clworkbench.loop.labels.answers import pull
+from clworkbench.loop.labels.ask import push
 from clworkbench.workspace import Workspace
 
 SLIPPED = Reviewer("reviewer", reliability=1.0)

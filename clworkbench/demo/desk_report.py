@@ -10,10 +10,10 @@ from clworkbench import expressions
 from clworkbench.demo.desk_people import START
 from clworkbench.display.text import table
 from clworkbench.lineage import trace
-from clworkbench.loop import ship
 from clworkbench.loop.cycle import Cycle
-from clworkbench.loop.model import resolve
-from clworkbench.loop.train import Training
+from clworkbench.loop.evals.model import resolve
+from clworkbench.loop.releases import ship
+from clworkbench.loop.runs.train import Training
 from clworkbench.releases.report import GateReport
 from clworkbench.statistics.intervals import wilson_bounds
 from clworkbench.workspace import Workspace

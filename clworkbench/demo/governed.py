@@ -11,7 +11,7 @@ import polars as pl
 
 from clworkbench.demo.desk_people import expected, wordings
 from clworkbench.demo.opening import found
-from clworkbench.loop.capture import ingest
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.workspace import Workspace
 
 SETTINGS = """\

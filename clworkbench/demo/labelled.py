@@ -12,8 +12,8 @@ import polars as pl
 from clworkbench.demo.desk_people import ACTIONS, expected, wordings
 from clworkbench.demo.opening import found
 from clworkbench.demo.story import STORY
-from clworkbench.loop.capture import ingest
 from clworkbench.loop.data import import_labels
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.workspace import Workspace
 
 SETTINGS = f"""\

@@ -8,8 +8,9 @@ import polars as pl
 from clworkbench.demo.story import Say
 from clworkbench.display.text import table
 from clworkbench.lineage import Lineage, trace
-from clworkbench.loop import model, rules, ship
 from clworkbench.loop.cycle import Cycle
+from clworkbench.loop.evals import model
+from clworkbench.loop.releases import rules, ship
 from clworkbench.statistics.intervals import wilson
 from clworkbench.workspace import Workspace
 

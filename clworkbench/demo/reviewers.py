@@ -14,7 +14,7 @@ from clworkbench.labels.argilla import Argilla, Dataset, address, connect
 from clworkbench.labels.cards import named_in
 from clworkbench.labels.rest import Rest
 from clworkbench.labels.server.home import Home, read_secret
-from clworkbench.loop.ask import add_annotator, question_set
+from clworkbench.loop.labels.ask import add_annotator, question_set
 from clworkbench.settings import QuestionSet
 from clworkbench.workspace import Workspace
 

@@ -11,9 +11,12 @@ import polars as pl
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import ClwError
 from clworkbench.files import write_atomically
-from clworkbench.loop import convert, data, model, ship
+from clworkbench.loop import data
 from clworkbench.loop.cycle import Cycle, cycle
-from clworkbench.loop.train import train
+from clworkbench.loop.evals import model
+from clworkbench.loop.releases import ship
+from clworkbench.loop.runs.train import train
+from clworkbench.loop.training_sets import convert
 from clworkbench.workspace import Workspace
 
 STORY = "story.json"

@@ -12,13 +12,17 @@ from clworkbench.candidates.select import Selection
 from clworkbench.display.html import html_table
 from clworkbench.display.progress import progress_bar
 from clworkbench.errors import BudgetError, EvidenceError, ModelError
-from clworkbench.loop import capture, convert, data, model, rules, ship
-from clworkbench.loop.begun import begun
-from clworkbench.loop.forgetting import forgetting
-from clworkbench.loop.inbox import holds_something
+from clworkbench.loop import data
+from clworkbench.loop.evals import model
+from clworkbench.loop.labels.waiting import ask_in_argilla, bring_answers
+from clworkbench.loop.releases import rules, ship
+from clworkbench.loop.runs.begun import begun
+from clworkbench.loop.runs.forgetting import forgetting
+from clworkbench.loop.runs.train import train
 from clworkbench.loop.should_train import Asked, learnable_of, learned_already, present_champion
-from clworkbench.loop.train import train
-from clworkbench.loop.waiting import ask_in_argilla, bring_answers
+from clworkbench.loop.signals import capture
+from clworkbench.loop.signals.inbox import holds_something
+from clworkbench.loop.training_sets import convert
 from clworkbench.settings import OutcomeRule
 from clworkbench.signals.outcomes import in_conflict, summary
 from clworkbench.training_sets.reviewed import verdicts

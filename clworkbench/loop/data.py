@@ -14,11 +14,11 @@ from clworkbench.errors import ArtefactError
 from clworkbench.evals.suites import read_suite, ungradable
 from clworkbench.files import write_atomically
 from clworkbench.labels.reviewers_file import candidates_file, read_labels
-from clworkbench.loop.drift import Drifted, drifted_signals, newest_set
-from clworkbench.loop.evidence import asks_for_drift, drawn_before, evidence, known
+from clworkbench.loop.candidates.evidence import asks_for_drift, drawn_before, evidence, known
+from clworkbench.loop.evals.scoring import scoring
 from clworkbench.loop.leaving import door
-from clworkbench.loop.scoring import scoring
-from clworkbench.loop.slices import declared, with_slices
+from clworkbench.loop.slices.drift import Drifted, drifted_signals, newest_set
+from clworkbench.loop.slices.slices import declared, with_slices
 from clworkbench.policy.redaction import redact
 from clworkbench.schemas import ACCEPT_WORDS, REJECT_WORDS, as_frozen
 from clworkbench.settings import JUDGE

@@ -6,8 +6,8 @@ from typing import Literal
 import polars as pl
 
 from clworkbench.candidates.chosen import Chosen, chosen
-from clworkbench.loop.slices import declared_as
-from clworkbench.loop.train import Training
+from clworkbench.loop.runs.train import Training
+from clworkbench.loop.slices.slices import declared_as
 from clworkbench.runs.losses import Losses
 from clworkbench.schemas import TimestampUtc
 from clworkbench.slices.keys import keys

@@ -11,13 +11,13 @@ from clworkbench.audit.budget import allow, budget
 from clworkbench.errors import BudgetError, ClwError, EvidenceError
 from clworkbench.loop import weighed
 from clworkbench.loop.advice import DECIDES, NEITHER, STOPS, Advice, Evidence
-from clworkbench.loop.begun import Begun, begun
-from clworkbench.loop.convert import drafted
-from clworkbench.loop.drift import drift
-from clworkbench.loop.model import champion, resolve
-from clworkbench.loop.past_runs import PastRuns, expected_hours, past_runs, trained_like_now
-from clworkbench.loop.settling import outcomes_since, unsettled
-from clworkbench.loop.waiting import waiting
+from clworkbench.loop.evals.model import champion, resolve
+from clworkbench.loop.labels.waiting import waiting
+from clworkbench.loop.runs.begun import Begun, begun
+from clworkbench.loop.runs.past_runs import PastRuns, expected_hours, past_runs, trained_like_now
+from clworkbench.loop.signals.settling import outcomes_since, unsettled
+from clworkbench.loop.slices.drift import drift
+from clworkbench.loop.training_sets.convert import drafted
 from clworkbench.statistics.learning_curve import SIZES, LearningCurve, learning_curve
 from clworkbench.training_sets.descent import BuiltSet
 from clworkbench.workspace import Workspace

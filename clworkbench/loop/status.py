@@ -9,10 +9,10 @@ import polars as pl
 from clworkbench.audit.budget import Budget, budget
 from clworkbench.audit.retention import due
 from clworkbench.display.html import html_table
-from clworkbench.loop.inbox import holds_something
-from clworkbench.loop.model import champion
-from clworkbench.loop.scores import brought_in
-from clworkbench.loop.waiting import waiting
+from clworkbench.loop.evals.model import champion
+from clworkbench.loop.evals.scores import brought_in
+from clworkbench.loop.labels.waiting import waiting
+from clworkbench.loop.signals.inbox import holds_something
 from clworkbench.signals.view import no_signals
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.alert_log import standing

@@ -7,7 +7,7 @@ import polars as pl
 
 from clworkbench.display.html import html_table
 from clworkbench.errors import EvidenceError
-from clworkbench.loop.ship import kept_report
+from clworkbench.loop.releases.ship import kept_report
 from clworkbench.releases.card import Card
 from clworkbench.releases.report import GateReport
 from clworkbench.training_sets.descent import Turned

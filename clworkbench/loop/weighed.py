@@ -7,9 +7,9 @@ import polars as pl
 from clworkbench.audit.budget import Budget
 from clworkbench.audit.limits import UNITS
 from clworkbench.loop.advice import AGAINST, DECIDES, LEANS_AGAINST, LEANS_FOR, NEITHER, SHOWN, STOPS, Evidence
-from clworkbench.loop.begun import Begun
-from clworkbench.loop.past_runs import PastRuns
-from clworkbench.loop.settling import Unsettled
+from clworkbench.loop.runs.begun import Begun
+from clworkbench.loop.runs.past_runs import PastRuns
+from clworkbench.loop.signals.settling import Unsettled
 from clworkbench.slices.drift_report import DriftReport
 from clworkbench.slices.harm import Change, Harm, harm
 from clworkbench.statistics.learning_curve import SIZES, LearningCurve

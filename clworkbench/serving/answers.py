@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from clworkbench.errors import ClwError, LabelError
 from clworkbench.labels.argilla import address, connect
 from clworkbench.labels.webhook import BadDelivery, Touched, Verifier, hang_up, listen, touched
-from clworkbench.loop.agreement import agreement
-from clworkbench.loop.answers import bring, pull_records
-from clworkbench.loop.asked import question_sets
-from clworkbench.loop.pulled import Pulled
+from clworkbench.loop.labels.agreement import agreement
+from clworkbench.loop.labels.answers import bring, pull_records
+from clworkbench.loop.labels.asked import question_sets
+from clworkbench.loop.labels.pulled import Pulled
 from clworkbench.serving.bodies import JSON, Body, InFlight, Refused, media_type
 from clworkbench.serving.capture import Address
 from clworkbench.serving.capture import listen as listening_socket

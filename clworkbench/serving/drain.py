@@ -17,8 +17,8 @@ import polars as pl
 
 from clworkbench.errors import ClwError
 from clworkbench.files import sync, told_when_full
-from clworkbench.loop.capture import ingest_log
-from clworkbench.loop.ingest_report import Counts
+from clworkbench.loop.signals.capture import ingest_log
+from clworkbench.loop.signals.ingest_report import Counts
 from clworkbench.serving import otlp_lines
 from clworkbench.serving.events import SOURCE, event_source
 from clworkbench.serving.ingesting import COUNTS

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from clworkbench.loop import convert, data
-from clworkbench.loop.capture import ingest
+from clworkbench.loop import data
+from clworkbench.loop.signals.capture import ingest
+from clworkbench.loop.training_sets import convert
 from clworkbench.schemas import SCORES
 from clworkbench.workspace import Workspace
 

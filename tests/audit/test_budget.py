@@ -14,11 +14,11 @@ import pytest
 from clworkbench.audit.budget import Meter, allow, budget, metered
 from clworkbench.errors import BudgetError, ClwError, SettingsError
 from clworkbench.loop import data
-from clworkbench.loop.capture import ingest
 from clworkbench.loop.cycle import cycle
+from clworkbench.loop.runs.train import train
 from clworkbench.loop.should_train import should_train
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.loop.status import status
-from clworkbench.loop.train import train
 from clworkbench.policy.ledger import account
 from clworkbench.settings import Limit, parse_settings
 from clworkbench.workspace import Workspace
@@ -250,7 +250,7 @@ def test_labels_without_a_price_leave_nothing_in_the_ledger(workspace, tmp_path)
 def test_a_training_that_is_killed_has_its_seconds_in_the_ledger(workspace, step):
     made = cycle_to_training_set(workspace)
     code = (
-        "import os, signal, sys\nfrom clworkbench.audit import budget\nfrom clworkbench.loop.train import train\n"
+        "import os, signal, sys\nfrom clworkbench.audit import budget\nfrom clworkbench.loop.runs.train import train\n"
         "from clworkbench.workspace import Workspace\nbudget.NOTED_EVERY_S = 0\n"
         f"def kill(done, total, note):\n    if done == {step}: os.kill(os.getpid(), signal.SIGKILL)\n"
         "train(Workspace(sys.argv[1]), sys.argv[2], steps=6, advance=kill)\n"

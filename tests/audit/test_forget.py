@@ -18,9 +18,10 @@ from clworkbench.audit.forget import STEPS, Forgotten, forget
 from clworkbench.audit.plan import plan
 from clworkbench.errors import ArtefactError, ForgetError, LeaseError
 from clworkbench.lineage import trace
-from clworkbench.loop import convert, data
-from clworkbench.loop.capture import ingest
+from clworkbench.loop import data
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.loop.status import status
+from clworkbench.loop.training_sets import convert
 from clworkbench.policy.redaction import redact
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.answers import Answers
@@ -491,7 +492,7 @@ def test_under_another_source_a_user_stays_out_and_a_single_interaction_does_not
 
 
 def test_answers_of_models_to_her_examples_go_and_those_to_others_are_not_asked_again(workspace):
-    from clworkbench.loop.model import evaluate
+    from clworkbench.loop.evals.model import evaluate
 
     # A model that says what it is asked: her words come back out of it.
     with chat_server(lambda _, body: said(f"You ask: {body['messages'][-1]['content']}")) as server:

@@ -15,8 +15,8 @@ from clworkbench.demo.reviewers import Reviewer, review
 from clworkbench.labels.argilla import address, connect
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.process import running, serve, stop
-from clworkbench.loop.answers import pull
-from clworkbench.loop.ask import push
+from clworkbench.loop.labels.answers import pull
+from clworkbench.loop.labels.ask import push
 from clworkbench.workspace import Workspace
 from tests.audit.people import PEOPLE, make, where_it_stands
 

@@ -13,8 +13,8 @@ from clworkbench.audit.asked import asked
 from clworkbench.audit.forget import forget
 from clworkbench.audit.plan import plan
 from clworkbench.labels.argilla import Argilla, address, connect
-from clworkbench.loop.ask import push
-from clworkbench.loop.capture import ingest
+from clworkbench.loop.labels.ask import push
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.workspace import Workspace
 from tests.audit.people import record, write_lines
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clworkbench.loop.inbox import find_files
+from clworkbench.loop.signals.inbox import find_files
 from clworkbench.workspace import Workspace
 from tests.audit.people import SETTINGS, record, write_lines
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from clworkbench.loop.convert import build
+from clworkbench.loop.training_sets.convert import build
 from clworkbench.schemas import FEEDBACK, INTERACTIONS, MESSAGES
 from clworkbench.workspace import Workspace
 

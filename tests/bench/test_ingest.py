@@ -22,7 +22,7 @@ USED = (
 )
 INGEST = (
     "import os, resource, sys; os.sched_getaffinity = lambda _: set(range(int(os.environ['CORES'])))\n"
-    "from clworkbench.loop.capture import ingest; from clworkbench.workspace import Workspace\n"
+    "from clworkbench.loop.signals.capture import ingest; from clworkbench.workspace import Workspace\n"
     "ingest(Workspace(sys.argv[1]), [sys.argv[2]], 'otlp')\n" + USED
 )
 STAGES = """

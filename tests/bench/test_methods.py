@@ -38,10 +38,10 @@ from clworkbench.demo.desk_people import (
 from clworkbench.demo.desk_settings import SETTINGS
 from clworkbench.demo.desk_traces import events, messages, span_name, traces
 from clworkbench.demo.story import answers, freeze, open_story, write_lines
-from clworkbench.loop.capture import ingest
-from clworkbench.loop.convert import build
-from clworkbench.loop.model import evaluate
-from clworkbench.loop.train import Training, train
+from clworkbench.loop.evals.model import evaluate
+from clworkbench.loop.runs.train import Training, train
+from clworkbench.loop.signals.capture import ingest
+from clworkbench.loop.training_sets.convert import build
 from clworkbench.scorers.names import scorer
 from clworkbench.statistics.intervals import Interval, wilson
 from clworkbench.statistics.paired import tango_interval

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from clworkbench.loop import ask, data
-from clworkbench.loop.answers import pull
-from clworkbench.loop.capture import ingest
+from clworkbench.loop import data
+from clworkbench.loop.labels import ask
+from clworkbench.loop.labels.answers import pull
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.workspace import Workspace
 from tests.audit.people import write_lines
 from tests.browser.front_ends import ARGUMENTS, CHROMIUM

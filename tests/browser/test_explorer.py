@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clworkbench.loop.explore import find
+from clworkbench.loop.signals.explore import find
 from clworkbench.records import notebooks
 from clworkbench.workspace import Workspace
 from tests.browser.front_ends import CHROMIUM, jupyterlab, marimo

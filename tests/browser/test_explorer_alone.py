@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from clworkbench.display.explorer.widget import Explorer
-from clworkbench.loop.explore import explore
+from clworkbench.loop.signals.explore import explore
 from tests.browser.front_ends import ARGUMENTS, CHROMIUM
 from tests.loop.made_talks import make_talks
 

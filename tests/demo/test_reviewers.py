@@ -8,11 +8,11 @@ from clworkbench.demo.reviewers import REVIEWERS, Reviewer, _answers, _logged_in
 from clworkbench.errors import LabelError
 from clworkbench.labels.server.home import Home
 from clworkbench.labels.server.process import stop
-from clworkbench.loop.agreement import agreement, decided
-from clworkbench.loop.annotators import annotators
-from clworkbench.loop.answers import pull
-from clworkbench.loop.ask import push
 from clworkbench.loop.data import choose
+from clworkbench.loop.labels.agreement import agreement, decided
+from clworkbench.loop.labels.annotators import annotators
+from clworkbench.loop.labels.answers import pull
+from clworkbench.loop.labels.ask import push
 from clworkbench.settings import QuestionSet
 from clworkbench.workspace import Workspace
 from tests.labels.test_argilla import answering

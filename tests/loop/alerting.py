@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from clworkbench.loop.capture import ingest
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.workspace import Workspace
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

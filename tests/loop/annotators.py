@@ -16,7 +16,7 @@ import pytest
 from clworkbench.labels.argilla import Address, connect
 from clworkbench.labels.cards import Card, Suggestion
 from clworkbench.labels.questions import form
-from clworkbench.loop import capture
+from clworkbench.loop.signals import capture
 from clworkbench.schemas import ASKED
 from clworkbench.workspace import Workspace
 

@@ -4,7 +4,7 @@ import secrets
 from typing import NamedTuple
 
 from clworkbench.loop import data
-from clworkbench.loop.capture import ingest
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.workspace import Workspace
 from tests.audit.people import write_lines
 

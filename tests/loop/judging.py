@@ -3,8 +3,8 @@
 import json
 from hashlib import sha256
 
-from clworkbench.loop.capture import ingest
 from clworkbench.loop.data import import_labels
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.workspace import Workspace
 from tests.chat_server import said
 from tests.tiny_workspace import write_lines

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from clworkbench.loop.capture import ingest
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.workspace import Workspace
 
 HOSTILE = "<script>alert('owned')</script> <img src=x onerror=alert(1)> **card** $x$ & 'q' -- \"(select"

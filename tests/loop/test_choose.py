@@ -9,8 +9,8 @@ import pytest
 from clworkbench.candidates.estimate import estimated
 from clworkbench.errors import ExpressionError
 from clworkbench.loop import data
-from clworkbench.loop.capture import ingest
-from clworkbench.loop.convert import build
+from clworkbench.loop.signals.capture import ingest
+from clworkbench.loop.training_sets.convert import build
 from clworkbench.schemas import LABELS
 from clworkbench.workspace import Workspace
 

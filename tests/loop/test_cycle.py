@@ -10,10 +10,14 @@ import pytest
 from clworkbench.errors import ArtefactError, EvidenceError, ModelError, SettingsError
 from clworkbench.labels.argilla import address, connect
 from clworkbench.lineage import trace
-from clworkbench.loop import capture, convert, data, model, ship
+from clworkbench.loop import data
 from clworkbench.loop.cycle import cycle
+from clworkbench.loop.evals import model
+from clworkbench.loop.releases import ship
+from clworkbench.loop.runs.train import train
+from clworkbench.loop.signals import capture
 from clworkbench.loop.status import status
-from clworkbench.loop.train import train
+from clworkbench.loop.training_sets import convert
 from clworkbench.workspace import Workspace
 
 WORDS = [

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from clworkbench.cli.main import clw
 from clworkbench.loop import data
-from clworkbench.loop.capture import ingest
-from clworkbench.loop.convert import build
+from clworkbench.loop.signals.capture import ingest
+from clworkbench.loop.training_sets.convert import build
 from clworkbench.workspace import Workspace
 
 SETTINGS = """\

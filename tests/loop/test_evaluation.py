@@ -17,7 +17,7 @@ import pytest
 from clworkbench.audit.budget import budget
 from clworkbench.errors import ArtefactError, BudgetError, EndpointError, ModelError, SettingsError
 from clworkbench.loop import data
-from clworkbench.loop.model import evaluate, resolve
+from clworkbench.loop.evals.model import evaluate, resolve
 from clworkbench.models import endpoint as endpoint_module
 from clworkbench.models.weights import fingerprint
 from clworkbench.releases.gates import Gate, judge
@@ -248,13 +248,13 @@ def test_a_limit_in_usd_needs_a_price(tmp_path):
 
 
 def key_of(workspace: Workspace) -> str:
-    from clworkbench.loop.model import _asking
+    from clworkbench.loop.evals.model import _asking
 
     return _asking(workspace, resolve(workspace, "endpoint:large"), None).key
 
 
 def prompts_of(workspace: Workspace) -> list[str]:
-    from clworkbench.loop.answering import prompt_sha
+    from clworkbench.loop.evals.answering import prompt_sha
 
     return [prompt_sha(messages) for messages in workspace.rows("suite:main")["input"]]
 

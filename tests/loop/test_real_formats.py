@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from clworkbench.loop.capture import ingest
+from clworkbench.loop.signals.capture import ingest
 
 
 def lines(path: Path) -> list[dict]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from clworkbench.audit.checks import audit
-from clworkbench.loop.capture import ingest
-from clworkbench.loop.convert import build
+from clworkbench.loop.signals.capture import ingest
+from clworkbench.loop.training_sets.convert import build
 from clworkbench.workspace import Workspace
 
 SETTINGS = """\

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from clworkbench.errors import BudgetError, SettingsError
-from clworkbench.loop.run_asked import asked_run
-from clworkbench.loop.run_estimate import forecast
-from clworkbench.loop.train import Training, train
-from clworkbench.loop.trainable import token_statistics
+from clworkbench.loop.runs.asked import asked_run
+from clworkbench.loop.runs.estimate import forecast
+from clworkbench.loop.runs.train import Training, train
+from clworkbench.loop.training_sets.trainable import token_statistics
 from clworkbench.runs.checkpoints import steps_done
 from clworkbench.workspace import Workspace
-from tests.loop.test_train import SETTINGS, add_set, clw
+from tests.loop.runs.test_train import SETTINGS, add_set, clw
 
 
 @pytest.fixture

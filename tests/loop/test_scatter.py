@@ -8,8 +8,8 @@ import pytest
 
 from clworkbench.display.explorer.scatter import Points
 from clworkbench.errors import ClwError, NotebookError
-from clworkbench.loop import explorer_source
-from clworkbench.loop.explore import explore
+from clworkbench.loop.signals import explorer_source
+from clworkbench.loop.signals.explore import explore
 from tests.loop.made_talks import make_talks
 
 

@@ -25,12 +25,12 @@ from clworkbench.loop.advice import (
     Advice,
     Evidence,
 )
-from clworkbench.loop.capture import ingest
-from clworkbench.loop.convert import build
 from clworkbench.loop.cycle import cycle
-from clworkbench.loop.past_runs import PastRuns, expected_hours, past_runs
-from clworkbench.loop.settling import Unsettled, outcomes_since, unsettled
+from clworkbench.loop.runs.past_runs import PastRuns, expected_hours, past_runs
 from clworkbench.loop.should_train import should_train
+from clworkbench.loop.signals.capture import ingest
+from clworkbench.loop.signals.settling import Unsettled, outcomes_since, unsettled
+from clworkbench.loop.training_sets.convert import build
 from clworkbench.policy.ledger import account
 from clworkbench.settings import Limit, OutcomeRule
 from clworkbench.slices.drift_report import COLUMNS, PARTS, DriftReport

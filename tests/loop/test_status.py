@@ -9,12 +9,12 @@ from click.testing import CliRunner
 
 from clworkbench.cli.main import clw as command
 from clworkbench.loop import cycle, data
-from clworkbench.loop.capture import ingest
-from clworkbench.loop.convert import build
-from clworkbench.loop.scores import import_scores
-from clworkbench.loop.ship import gate
-from clworkbench.loop.slices import discover, slices
+from clworkbench.loop.evals.scores import import_scores
+from clworkbench.loop.releases.ship import gate
+from clworkbench.loop.signals.capture import ingest
+from clworkbench.loop.slices.slices import discover, slices
 from clworkbench.loop.status import status
+from clworkbench.loop.training_sets.convert import build
 from clworkbench.workspace import Workspace
 
 SETTINGS = """\

@@ -10,7 +10,7 @@ import pytest
 
 from clworkbench.audit.run import run as audit_run
 from clworkbench.workspace import Workspace
-from tests.loop.test_train import KINDS, SETTINGS, add_set
+from tests.loop.runs.test_train import KINDS, SETTINGS, add_set
 
 pytestmark = pytest.mark.slow
 

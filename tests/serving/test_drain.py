@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from clworkbench.loop.capture import ingest
+from clworkbench.loop.signals.capture import ingest
 from clworkbench.serving import otlp_lines
 from clworkbench.serving.drain import LiveWorkspace, drain
 from clworkbench.serving.spool import Frame, Kind, Spool

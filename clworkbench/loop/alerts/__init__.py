@@ -1,0 +1,1 @@
+"""Alerts: what clw.toml watches for, and who is told."""

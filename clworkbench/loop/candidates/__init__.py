@@ -1,0 +1,1 @@
+"""What a selection looks at, and what somebody picks by hand."""

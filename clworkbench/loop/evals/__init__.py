@@ -1,0 +1,1 @@
+"""From models and suites to scores, judges included."""

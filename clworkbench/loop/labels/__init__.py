@@ -1,0 +1,1 @@
+"""Asking people, reading what they answered, and how far they agree."""

@@ -1,0 +1,1 @@
+"""Slices, drift and repeated failures of a workspace's signals."""

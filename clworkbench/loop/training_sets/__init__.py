@@ -1,0 +1,1 @@
+"""From signals and labels to a training set that is kept."""
