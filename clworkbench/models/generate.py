@@ -11,6 +11,8 @@ import polars as pl
 from clworkbench.errors import ModelError
 from clworkbench.models.chat import Message, prompt_tokens
 from clworkbench.models.load import Loaded
+from clworkbench.models.sampling import Sampling
+from clworkbench.models.sampling import chosen as next_tokens
 from clworkbench.models.torch_setup import import_torch
 
 if TYPE_CHECKING:
@@ -141,7 +143,7 @@ def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int, tempe
     torch = import_torch()
     from transformers import DynamicCache
 
-    stops = _stop_tokens(loaded)
+    stops = stop_tokens(loaded)
     active, cache = list(batch), DynamicCache(config=loaded.model.config)
     tokens, mask = _left_padded(loaded, [answer.prompt for answer in batch])
     with torch.inference_mode():
@@ -157,7 +159,7 @@ def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int, tempe
                 use_cache=True,
                 logits_to_keep=torch.tensor([tokens.shape[1] - 1], device=tokens.device),
             ).logits[:, -1]
-            chosen, probabilities = _chosen(logits.float(), active, temperature)
+            chosen, probabilities = next_tokens(logits.float(), [Sampling(a.draws, temperature) for a in active])
             for answer, token, probability in zip(active, chosen.tolist(), probabilities.tolist(), strict=True):
                 answer.tokens.append(token)
                 answer.probabilities.append(probability)
@@ -173,22 +175,8 @@ def _answer(loaded: Loaded, batch: Sequence[_Answer], max_new_tokens: int, tempe
             mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
 
 
-def _chosen(
-    logits: "torch.Tensor", active: Sequence[_Answer], temperature: float
-) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Each row's next token and its probability; one number is drawn for a token, from the row's own source."""
-    if temperature == 0:
-        best, chosen = logits.max(-1)
-        return chosen, (best - logits.logsumexp(-1)).exp().clamp(max=1.0)
-    torch = import_torch()
-    probabilities = (logits / temperature).double().softmax(-1)
-    sums = probabilities.cumsum(-1)
-    drawn = torch.tensor([[answer.draws.random()] for answer in active], dtype=sums.dtype, device=sums.device)
-    chosen = torch.searchsorted(sums, drawn * sums[:, -1:], right=True).clamp(max=sums.shape[-1] - 1)
-    return chosen[:, 0], probabilities.gather(-1, chosen)[:, 0]
-
-
-def _stop_tokens(loaded: Loaded) -> frozenset[int]:
+def stop_tokens(loaded: Loaded) -> frozenset[int]:
+    """The tokens that end an answer."""
     named = loaded.model.generation_config.eos_token_id
     several = named if isinstance(named, list) else [named]
     return frozenset(token for token in (*several, loaded.tokenizer.eos_token_id) if token is not None)

@@ -167,7 +167,7 @@ def load_base(
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ModelError(f"model in {folder}: cannot be loaded: {_first_line(error)}") from error
+            raise ModelError(f"model in {folder}: cannot be loaded: {first_line(error)}") from error
     if tokenizer.chat_template is None:
         raise ModelError(
             f"model in {folder}: its tokenizer has no chat template, so messages cannot be rendered.\n"
@@ -243,8 +243,9 @@ def attach_adapter(model: "PreTrainedModel", folder: Path, *, trainable: bool) -
         try:
             return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable, local_files_only=True)
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ModelError(f"adapter in {folder}: does not load on this base: {_first_line(error)}") from error
+            raise ModelError(f"adapter in {folder}: does not load on this base: {first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """An error in a line."""
     return next(iter(str(error).splitlines()), type(error).__name__)
