@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clworkbench.loop.look import look, losses, selected
     from clworkbench.loop.releases.compare import compare
     from clworkbench.loop.releases.report import report
+    from clworkbench.loop.releases.rollout import rollout
     from clworkbench.loop.releases.ship import drill, gate, power, release, rollback
     from clworkbench.loop.runs.estimate import forecast
     from clworkbench.loop.runs.export import export
@@ -102,6 +103,7 @@ _HOMES = {
     "report": "loop.releases.report",
     "release": "loop.releases.ship",
     "rollback": "loop.releases.ship",
+    "rollout": "loop.releases.rollout",
     "cycle": "loop.cycle",
     "status": "loop.status",
     "trace": "lineage",
@@ -166,6 +168,7 @@ __all__ = [
     "replay",
     "report",
     "rollback",
+    "rollout",
     "save_slice",
     "selected",
     "should_train",

@@ -104,30 +104,43 @@ def _drilled(place: "Workspace", model: str | None, suite: str | None) -> Answer
 @click.command()
 @click.argument("run")
 @click.option("--initial", is_flag=True, help="The very first release: nothing serves yet to be held against.")
+@click.option("--staged", is_flag=True, help="By the stages of [rollout]: shadow, then a growing share of the traffic.")
 @workspace_option
 @answers
-def release(run: str, initial: bool, workspace: str) -> Answer | No:
-    """Release RUN when its gate says promote; it is the champion from then on."""
+def release(run: str, initial: bool, staged: bool, workspace: str) -> Answer | No:
+    """Release RUN when its gate says promote; it is the champion from then on, or once its last stage is passed."""
     from clworkbench.loop.releases import ship
     from clworkbench.workspace import Workspace
 
     try:
-        made = ship.release(Workspace(workspace), run, initial=initial)
+        made = ship.release(Workspace(workspace), run, initial=initial, staged=staged)
     except EvidenceError as error:
         return No(({"release": None, "why": str(error)}, [str(error)]))
+    if staged:
+        lines = [
+            f"{made.id} goes out: stage {made.stage}. {made.champion} serves beside it.",
+            "`clw serve` shares the traffic out and moves it on; `clw rollout status` says what is missing.",
+        ]
+        return made.as_dict(), lines
     return made.as_dict(), [f"{made.id} serves now. Its card and its gates lie in releases/."]
 
 
 @click.command()
+@click.option("--why", default="", help="The reason; it is kept with the record.")
 @workspace_option
 @answers
-def rollback(workspace: str) -> Answer:
-    """Serve the release before the present one again."""
+def rollback(why: str, workspace: str) -> Answer:
+    """Take the challenger of a rollout back; without one, serve the release before the present one again.
+
+    A running `clw serve` follows within a second or two, and no request is lost.
+    """
     from clworkbench.loop.releases import ship
     from clworkbench.workspace import Workspace
 
-    made = ship.rollback(Workspace(workspace))
-    return made.as_dict(), [f"{made.id} serves again."]
+    made = ship.rollback(Workspace(workspace), why)
+    if made.stage == "full":
+        return made.as_dict(), [f"{made.id} serves again."]
+    return made.as_dict(), [f"{made.id} was taken back; {made.champion} serves alone."]
 
 
 VERBS = [gate, release, rollback]

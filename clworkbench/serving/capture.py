@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 
 import uvicorn
@@ -113,16 +113,16 @@ def capture(
         )
         say(_greeting(workspace, address, listening.getsockname()[1]))
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(Server(config), listening, ingest, every_s))
+            runner.run(serve_until_told(Server(config), listening, ingest, every_s))
     counts = {name: door.counts[name] for name in ("requests", "spans", "log_records", "events")}
     ingested = {name: ingest.counts[name] for name in COUNTS}
     waiting = len(list(door.spool.folder.glob("*.log")))
     return CaptureReport(counts, door.counts["rejected"], door.counts["refused"], ingested, waiting)
 
 
-def check_source(declared: Source | None, name: str) -> None:
+def check_source(declared: Source | None, name: str, *, declared_needed: bool = True) -> None:
     """Raises SettingsError where spans cannot be read as this source."""
-    if declared is None and name != SPANS:
+    if declared is None and name != SPANS and declared_needed:
         raise SettingsError(f'no source {name!r} in clw.toml. Declare [sources.{name}] with format = "otlp".')
     if declared and declared.format not in ("otlp", "auto"):
         raise SettingsError(
@@ -164,12 +164,29 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves the signals to `_serve`."""
+        """Leaves the signals to `serve_until_told`."""
         yield
 
 
-async def _serve(server: Server, listening: socket.socket, ingest: Ingest, every_s: float) -> None:
-    """Serves until a signal, then ingests the rest; a second signal leaves the rest to the next capture."""
+async def serve_until_told(
+    server: Server,
+    listening: socket.socket,
+    ingest: Ingest,
+    every_s: float,
+    *,
+    beside: Sequence[Coroutine[None, None, None]] = (),
+    before_last: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serves until a signal, then ingests the rest; a second signal leaves the rest to the next start.
+
+    Args:
+        server: whose requests.
+        listening: where they come in.
+        ingest: reads what the spool holds.
+        every_s: seconds between two ingests.
+        beside: what runs meanwhile, and is cancelled then.
+        before_last: what is waited for before the last ingest.
+    """
     finished, hurried = asyncio.Event(), asyncio.Event()
 
     def told_to_stop() -> None:
@@ -184,8 +201,13 @@ async def _serve(server: Server, listening: socket.socket, ingest: Ingest, every
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop)
     ingesting = asyncio.create_task(ingest.run(finished, every_s))
     ingesting.add_done_callback(ingest_ended)
+    others = [asyncio.create_task(each) for each in beside]
     try:
         await server.serve(sockets=[listening])
+        for each in others:
+            each.cancel()
+        if before_last is not None:
+            await before_last()
         finished.set()
         hurry = asyncio.create_task(hurried.wait())
         await asyncio.wait({ingesting, hurry}, return_when=asyncio.FIRST_COMPLETED)

@@ -162,7 +162,7 @@ def main(folder: str, spans: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server ends this process, by closing its input
     workspace = LiveWorkspace(folder, spans)
-    with workspace.lease("capture ingest", "capture", wait_s=WAIT_S):
+    with workspace.lease(f"capture of {spans}", "capture", wait_s=WAIT_S):
         os.sync()  # what a killed one has appended, for a batch that is now completed
         for line in sys.stdin:
             answer = _answer(workspace, Path(line.rstrip("\n")), spans)

@@ -116,7 +116,7 @@ def check_host(request: Request, names: frozenset[str]) -> None:
     host = request.headers.get("host", "").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name not in names:
-        raise Refused(421, f"no host {name[:80]!r} here. Beyond localhost, name it: clw capture --allow-host NAME")
+        raise Refused(421, f"no host {name[:80]!r} here. Beyond localhost, name it with --allow-host NAME")
 
 
 def check_token(request: Request, token: str) -> None:

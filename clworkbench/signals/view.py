@@ -134,7 +134,7 @@ def _answers(interactions: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame
     return (
         _filled(_in_order(interactions, order), interactions[logged["row"]])
         .filter(operation.is_in(ANSWER_OPERATIONS) | operation.is_null(), _has_role("output", "assistant"))
-        .with_columns(text=_last_said("input", "user"), answer=_last_said("output", "assistant"))
+        .with_columns(text=last_said("input", "user"), answer=last_said("output", "assistant"))
     )
 
 
@@ -163,7 +163,8 @@ def _has_role(column: str, role: str) -> pl.Expr:
     return pl.col(column).list.eval(pl.element().struct.field("role") == role).list.any()
 
 
-def _last_said(column: str, role: str) -> pl.Expr:
+def last_said(column: str, role: str) -> pl.Expr:
+    """The text of a role's last message in `input` or `output`."""
     message = pl.element().struct
     return pl.col(column).list.eval(message.field("content").filter(message.field("role") == role)).list.last()
 
@@ -241,7 +242,7 @@ def _improvements(said: pl.DataFrame) -> pl.DataFrame:
         "interaction_id",
         "improvement",
         improvement_text=pl.coalesce(
-            _last_said("improvement", "assistant"), pl.col("improvement").list.last().struct.field("content")
+            last_said("improvement", "assistant"), pl.col("improvement").list.last().struct.field("content")
         ),
         improvement_id="feedback_id",
         improvement_at="at",

@@ -57,6 +57,9 @@ create unique index if not exists alerts_standing on alerts (fingerprint) where 
 create table if not exists alerts_told (
     seq integer primary key autoincrement, number integer not null, sink text not null, kind text not null,
     at integer not null, alert text not null);
+create table if not exists rollouts (
+    seq integer primary key autoincrement, release text not null, stage text not null, at integer not null,
+    action text not null, why text not null, detail text not null);
 """
 """Tables that workspaces made by earlier versions lack: they are made when a catalog is opened."""
 
@@ -379,6 +382,15 @@ class Catalog:
             db.execute("update champions set rolled_back = 1 where seq in (?, ?)", (earlier[0], present[0]))
             self.set_champion(str(earlier[1]), f"rolled back from {present[1]}")
         return str(earlier[1])
+
+    def note_withdrawn(self, model: str, champion: str) -> None:
+        """Writes down that a rollback took a model out of service that was on its way; `champion` serves alone again.
+
+        It stands in the history of champions, and is no place to roll back to.
+        """
+        sql = "insert into champions (model, at, why, rolled_back) values (?, ?, ?, 1)"
+        with self.transaction() as db:
+            db.execute(sql, (champion, micros(now()), f"rolled back from {model}"))
 
     def withdrawn(self) -> list[str]:
         """The models that a rollback took out of service."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ from clworkbench.loop.evals.calibration import standings
 from clworkbench.loop.evals.draw import drawn_suites
 from clworkbench.loop.evals.model import Evaluation, champion, resolve
 from clworkbench.loop.evals.scores import known_as, measurable, measured_on, opponents, scored
+from clworkbench.loop.releases import rollout
 from clworkbench.loop.releases.base_gates import JudgedByBase, base_findings
 from clworkbench.loop.releases.rules import check, gates, gates_sha256, hashed_with, suites
 from clworkbench.loop.training_sets.convert import training_sets_of
@@ -25,12 +27,14 @@ from clworkbench.releases.gates import Gate, judge, plan
 from clworkbench.releases.judges import judge_findings, unheard
 from clworkbench.releases.production import conversations
 from clworkbench.releases.report import FINDINGS, GATES, PRODUCTION, GateReport
+from clworkbench.releases.rollout import FULL
 from clworkbench.schemas import SUITE
 from clworkbench.settings import settings_dict
 from clworkbench.training_sets.descent import asking, kind_of
 from clworkbench.training_sets.leakage import leaks
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
+from clworkbench.workspace.rollouts import current_rollout
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,6 +203,8 @@ class Release:
 
     manifest: dict[str, object]
     champion: str
+    stage: str = FULL
+    weights: Mapping[str, float] | None = None
 
     @property
     def id(self) -> str:
@@ -206,11 +212,13 @@ class Release:
         return str(self.manifest["id"])
 
     def __repr__(self) -> str:
-        return f"Release({self.id}; {self.champion} serves)"
+        stage = "" if self.stage == FULL else f"at {self.stage}; "
+        return f"Release({self.id}; {stage}{self.champion} serves)"
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw release --json`."""
-        return {"release": self.id, "stage": "full", "weights": {self.champion: 1.0}, "champion": self.champion}
+        shares = dict(self.weights or {self.champion: 1.0})
+        return {"release": self.id, "stage": self.stage, "weights": shares, "champion": self.champion}
 
 
 def last_gate(workspace: Workspace, run: str) -> dict[str, object] | None:
@@ -243,21 +251,29 @@ def was_rolled_back(workspace: Workspace, run: str) -> bool:
     return bool(withdrawn) and champion(workspace) not in withdrawn
 
 
-def release(workspace: Workspace, run: str, *, initial: bool = False) -> Release:
-    """Releases a run whose gate says `promote`; it becomes the champion.
+def release(
+    workspace: Workspace, run: str, *, initial: bool = False, staged: bool = False, at: datetime | None = None
+) -> Release:
+    """Releases a run whose gate says `promote`; it becomes the champion, at once or in stages.
 
     Args:
         workspace: where the run is.
         run: the run's id.
         initial: the first release of all: nothing serves yet, so there is nothing to be held against.
+        staged: it goes out by the stages of `[rollout]`, and is the champion when the last one is passed.
+        at: when its rollout begins, on the events' clock, for simulations; now when None.
 
     Raises:
         EvidenceError: no gate, or one that does not say `promote`.
-        ArtefactError: `initial`, and something serves already.
+        ArtefactError: `initial`, and something serves already; or a rollout goes on.
     """
     trained = workspace.find("run", run)
     run = str(trained["id"])
+    if initial and staged:
+        raise ArtefactError("the first release has no champion to be held against: leave --staged out.")
     with workspace.lease("release", "release", wait_s=60):
+        if (other := current_rollout(workspace.catalog)) is not None:
+            raise ArtefactError(rollout.goes_on(other))
         if initial and workspace.catalog.champions():
             raise ArtefactError(
                 f"--initial is for the first release, and {champion(workspace)} serves already.\n"
@@ -274,10 +290,27 @@ def release(workspace: Workspace, run: str, *, initial: bool = False) -> Release
             raise EvidenceError(
                 f"{run}: its gate {held['id']} says {held['decision']}, not promote. See `clw gate {run}`."
             )
-        return _release(workspace, trained, held)
+        return _staged(workspace, trained, held, at) if staged else _release(workspace, trained, held)
 
 
 def _release(workspace: Workspace, trained: dict[str, object], held: dict[str, object] | None) -> Release:
+    before, manifest = champion(workspace), _published(workspace, trained, held)
+    name = str(manifest["id"])
+    if before != name:
+        workspace.catalog.set_champion(name, "released on its gate" if held else "first release, ungated")
+    return Release(manifest, name)
+
+
+def _staged(
+    workspace: Workspace, trained: dict[str, object], held: dict[str, object] | None, at: datetime | None
+) -> Release:
+    before, manifest = champion(workspace), _published(workspace, trained, held)
+    begun = rollout.begin(workspace, str(manifest["id"]), before, at)
+    return Release(manifest, before, begun.stage, rollout.shares(begun))
+
+
+def _published(workspace: Workspace, trained: dict[str, object], held: dict[str, object] | None) -> dict[str, object]:
+    """The release with its card and its gates."""
     run = str(trained["id"])
     name = f"release:{run.removeprefix('run:')}" + (f".{str(held['id']).removeprefix('gate:')[:6]}" if held else "")
     sets = [workspace.find("training_set", p) for p in workspace.catalog.parents(run) if p.startswith("training_set:")]
@@ -294,10 +327,7 @@ def _release(workspace: Workspace, trained: dict[str, object], held: dict[str, o
         "gates.json": json.dumps(held or {"decision": "initial", "gates": []}, indent=2),
         "card.md": card,
     }
-    manifest = workspace.publish(name, parents=parents, about=about, files=files)
-    if before != name:
-        workspace.catalog.set_champion(name, "released on its gate" if held else "first release, ungated")
-    return Release(manifest, name)
+    return workspace.publish(name, parents=parents, about=about, files=files)
 
 
 def kept_report(held: dict[str, object]) -> GateReport:
@@ -312,13 +342,22 @@ def kept_report(held: dict[str, object]) -> GateReport:
     )
 
 
-def rollback(workspace: Workspace) -> Release:
-    """Makes the release before the present one the champion again.
+def rollback(workspace: Workspace, why: str = "", *, at: datetime | None = None) -> Release:
+    """Takes the challenger of the present rollout back; without one, the release before the present one serves again.
+
+    Args:
+        workspace: whose.
+        why: the reason, kept with the record.
+        at: when, on the events' clock, for simulations; now when None.
 
     Raises:
         ArtefactError: there is none to go back to.
     """
     with workspace.lease("release", "rollback", wait_s=60):
+        if current_rollout(workspace.catalog) is not None:
+            ended = rollout.send_back(workspace, f"a person: {why.strip() or 'rolled back'}", at=at)
+            shares = {model: share for model, share in rollout.shares(ended).items() if share}
+            return Release(workspace.find("release", ended.release), ended.champion, ended.stage, shares)
         earlier = workspace.catalog.roll_back()
         if earlier is None:
             raise ArtefactError(

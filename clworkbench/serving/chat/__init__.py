@@ -1,0 +1,1 @@
+"""`clw serve`: an OpenAI-compatible endpoint that holds champion and challenger, and captures its own traffic."""
