@@ -107,10 +107,11 @@ class Engine:
             EngineClosed: the engine has ended.
             ModelError: the base's chat template refuses the messages.
         """
-        if ask.model not in self._wanted:
-            raise UnknownModel(f"no model {ask.model!r} here. There: {', '.join(self._wanted)}.")
         row = self._row(ask, on_piece)
         with self._wake:
+            # Asked within the lock: a model may be swapped away while its prompt is rendered.
+            if ask.model not in self._wanted:
+                raise UnknownModel(f"no model {ask.model!r} here. There: {', '.join(self._wanted)}.")
             if self._closing or self._ended is not None:
                 raise EngineClosed(f"the engine has ended: {self._ended or 'it was closed'}")
             if len(self._waiting) >= self._room:
@@ -229,13 +230,16 @@ class Engine:
 
     def _hold(self, specs: Sequence[ModelSpec]) -> None:
         self._held.add(specs)
-        self._wanted = [spec.name for spec in specs]
+        with self._wake:
+            self._wanted = [spec.name for spec in specs]
 
     def _let_go(self) -> None:
         """Drops models that are wanted no more, once nothing is answered by them."""
         surplus = [name for name in self._held.models if name not in self._wanted]
         if surplus:
-            busy = {row.model for batch in self._batches for row in batch.rows} | {row.model for row in self._waiting}
+            with self._wake:
+                waiting = {row.model for row in self._waiting}
+            busy = waiting | {row.model for batch in self._batches for row in batch.rows}
             self._held.drop([name for name in surplus if name not in busy])
 
     def _end(self, why: str) -> None:

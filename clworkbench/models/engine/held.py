@@ -158,10 +158,11 @@ class Held:
             self._delete([name])
 
     def _delete(self, adapters: Iterable[str]) -> None:
-        for name in adapters:
-            if name != BARE:
-                self._model.delete_adapter(name)
-                self._active = None
+        with quiet_transformers():
+            for name in adapters:
+                if name != BARE:
+                    self._model.delete_adapter(name)
+                    self._active = None
 
     def _check_bases(self, specs: Sequence[ModelSpec]) -> None:
         first = self._spec
