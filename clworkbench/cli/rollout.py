@@ -71,6 +71,47 @@ def advance(why: str, force: bool, workspace: str) -> Answer:
     return found.as_dict(), _told(found)
 
 
+@rollout.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--name", "group", default="clw", show_default=True, help="What applications call the model.")
+@click.option("--url", default="http://127.0.0.1:8000/v1", show_default=True, help="Where LiteLLM finds vLLM.")
+@workspace_option
+@answers
+def export(folder: Path, group: str, url: str, workspace: str) -> Answer:
+    """Write the present stage into FOLDER: LiteLLM's settings with the weights, and the line that starts vLLM.
+
+    Behind LiteLLM, `clw ingest` reads its log and `clw rollout look` decides; export again when a stage is passed.
+    """
+    from clworkbench.loop.releases.rollout_export import export as write
+    from clworkbench.workspace import Workspace
+
+    made = write(Workspace(workspace), folder, group=group, url=url)
+    told = [f"{made.folder / 'litellm.yaml'}:", *made.litellm.splitlines(), f"{made.folder / 'vllm.sh'}:", made.vllm]
+    return made.as_dict(), told
+
+
+@rollout.command()
+@click.argument("model")
+@click.option("--slices", is_flag=True, help="By each slice of clw.toml too.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the picture too.")
+@workspace_option
+@answers
+def estimate(model: str, slices: bool, html: Path | None, workspace: str) -> Answer:
+    """Estimate the rate of good outcomes had MODEL answered everything, from traffic shared out by chance."""
+    from clworkbench.loop.releases.counterfactual import counterfactual
+    from clworkbench.workspace import Workspace
+
+    found = counterfactual(Workspace(workspace), model, slices=slices)
+    lines = [repr(found), *table(found.frame.drop("says"))]
+    lines += [
+        f"{row['slice']}, {row['model']}: {row['says']}" for row in found.frame.iter_rows(named=True) if row["says"]
+    ]
+    if html is not None:
+        found.plot().write_html(html, include_plotlyjs=True)
+        lines.append(f"picture    {html}")
+    return found.as_dict(), lines
+
+
 def _told(found: "RolloutStatus") -> list[str]:
     from clworkbench.releases.rollout import moment
 

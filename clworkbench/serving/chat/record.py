@@ -30,6 +30,10 @@ class Answer:
         shadow_of: the id of the answer that was sent in its place.
         began: when it was asked for.
         trace, parent: of the caller's own trace, where it tells.
+        span: the answer's own id within the trace.
+        text: what was said so far.
+        last: its last piece so far.
+        first_token_ms, took_ms: until the first token, and until the end; None before.
     """
 
     chat: Chat
@@ -45,6 +49,7 @@ class Answer:
     text: str = ""
     last: Piece | None = None
     first_token_ms: float | None = None
+    took_ms: float | None = None
     _clock: float = field(default_factory=perf_counter)
 
     @property
@@ -56,6 +61,8 @@ class Answer:
         """Adds what the answer has grown by."""
         if self.first_token_ms is None and piece.n_output_tokens:
             self.first_token_ms = self.elapsed_ms
+        if piece.finish is not None:
+            self.took_ms = self.elapsed_ms
         self.text += piece.text
         self.last = piece
 
@@ -71,7 +78,7 @@ class Answer:
         generative AI, with `clw.*` for what they have no name for.
         """
         begins = round(self.began.timestamp() * 1e6) * 1000
-        ends = begins + round(1e6 * self.elapsed_ms)
+        ends = begins + round(1e6 * (self.elapsed_ms if self.took_ms is None else self.took_ms))
         failed = self.last is None or self.last.finish == "error"
         span: dict[str, object] = {
             "traceId": self.trace,

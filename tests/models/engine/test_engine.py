@@ -151,7 +151,7 @@ def test_a_request_that_nobody_waits_for_leaves_the_batch(engine):
 
 
 def test_what_cannot_be_taken_is_refused_in_words(engine):
-    with pytest.raises(UnknownModel, match="no model 'other' here. There: bare, old, new"):
+    with pytest.raises(UnknownModel, match="no model 'other' here\\. There: bare, old, new"):
         ask(engine, "hi", "other")
     with pytest.raises(PromptTooLong, match="exceed the model's 512") as too_long:
         ask(engine, "card " * 600, "new")
@@ -161,10 +161,14 @@ def test_what_cannot_be_taken_is_refused_in_words(engine):
 
 def test_more_than_may_wait_are_told_to_come_again(specs):
     engine = Engine(specs[:1], dtype="float32", threads=1, batch=1, waiting=2)
-    heard = []
-    with pytest.raises(EngineFull, match="2 requests wait already"):
+    heard: list[Heard] = []
+
+    def crowd() -> None:
         for _ in range(50):
             heard.append(ask(engine, TEXTS[0], "bare", max_new_tokens=300, temperature=4.0, seed=2))
+
+    with pytest.raises(EngineFull, match="2 requests wait already"):
+        crowd()
     for each in heard:
         assert each.last.finish in ("stop", "length")
     engine.close()
