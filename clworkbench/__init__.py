@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from clworkbench.loop.lesson import lesson
     from clworkbench.loop.look import look, losses, selected
     from clworkbench.loop.releases.compare import compare
+    from clworkbench.loop.releases.counterfactual import counterfactual
     from clworkbench.loop.releases.report import report
     from clworkbench.loop.releases.rollout import rollout
     from clworkbench.loop.releases.ship import drill, gate, power, release, rollback
@@ -100,6 +101,7 @@ _HOMES = {
     "judge_agreement": "loop.evals.judge_agreement",
     "gate": "loop.releases.ship",
     "drill": "loop.releases.ship",
+    "counterfactual": "loop.releases.counterfactual",
     "report": "loop.releases.report",
     "release": "loop.releases.ship",
     "rollback": "loop.releases.ship",
@@ -130,6 +132,7 @@ __all__ = [
     "build",
     "choose",
     "compare",
+    "counterfactual",
     "cycle",
     "dataset",
     "discover",

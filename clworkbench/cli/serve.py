@@ -39,6 +39,9 @@ are passed, and guardrails roll back, without anybody's doing.
 @click.option("--waiting", type=click.IntRange(min=0), default=512, show_default=True, help="Requests that may wait.")
 @click.option("--every", type=click.FloatRange(min=0.1), default=5, show_default=True, help="Seconds between ingests.")
 @click.option(
+    "--spool-mb", type=click.IntRange(min=1), default=1024, show_default=True, help="What may wait to be ingested."
+)
+@click.option(
     "--look-every",
     type=click.FloatRange(min=0),
     default=300,
@@ -55,6 +58,7 @@ def serve(
     batch: int,
     waiting: int,
     every: float,
+    spool_mb: int,
     look_every: float,
     workspace: str,
 ) -> Answer:
@@ -69,7 +73,7 @@ def serve(
         ) from error
     from clworkbench.workspace import Workspace
 
-    options = ServeOptions(model_name, batch, waiting, every, look_every or None)
+    options = ServeOptions(model_name, batch, waiting, every, look_every or None, spool_mb << 20)
     found = run(Workspace(workspace), Address(port, host, names), options, say=say)
     did, became = found.counts, found.ingested
     lines = [

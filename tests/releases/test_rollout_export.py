@@ -16,7 +16,7 @@ from clworkbench.errors import EvidenceError
 from clworkbench.releases.rollout_export import litellm_config, routed, vllm_line
 from clworkbench.settings import Source
 from tests.chat_server import chat_server, said
-from tests.signals.whole import Whole, ingest_whole
+from tests.signals.whole import Whole, read_whole
 
 WEIGHTS = {"release:old": 0.75, "release:new": 0.25}
 LITELLM = "litellm==1.106.2"
@@ -38,8 +38,9 @@ litellm.callbacks = [Log()]
 router = Router(model_list=settings["model_list"], **settings["router_settings"])
 
 async def main():
-    for turn in range(2):
-        for number in range(conversations):
+    # LiteLLM's memory holds 200 sessions: a conversation's two turns follow each other closely.
+    for number in range(conversations):
+        for turn in range(2):
             asked = [{"role": "user", "content": f"turn {turn} of {number}"}]
             await router.acompletion(model="desk", messages=asked, metadata={"session_id": f"c{number}"})
     while len(rows) < 2 * conversations:
@@ -137,7 +138,7 @@ def test_litellms_router_shares_out_as_exported_keeps_sessions_and_its_log_tells
             [litellm_python, script, settings, log, "400"], capture_output=True, text=True, check=False, timeout=400
         )
     assert ran.returncode == 0, ran.stderr
-    told: Whole = ingest_whole(log, Source(format="litellm"))
+    told: Whole = read_whole(log, Source("litellm", format="litellm"))
     arms: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for row in told.interactions.iter_rows(named=True):
         facts = json.loads(row["attributes"])

@@ -23,13 +23,16 @@ CLW = [sys.executable, "-P", "-c", "from clworkbench.cli import main; main()"]
 class Running:
     """A `clw capture` that was started, and how to speak to it and end it."""
 
+    VERB = "capture"
+    GREETING = r"capturing into .* at (http://\S+)"
+
     def __init__(self, folder: Path, options: tuple[str, ...], **popen: object) -> None:
-        command = [*CLW, "capture", "--workspace", str(folder), "--port", "0", "--every", "0.3", "--json", *options]
+        command = [*CLW, self.VERB, "--workspace", str(folder), "--port", "0", "--every", "0.3", "--json", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
         self.said: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.url = self._found(r"capturing into .* at (http://\S+)")
+        self.url = self._found(self.GREETING)
         self.token_file = Path(self._found(r"token, which is in (.+)"))
         self.token = self.token_file.read_text().strip()
         self.client = httpx.Client(base_url=self.url, timeout=30)
@@ -66,6 +69,15 @@ class Running:
         for process in family:
             process.wait()
 
+    def end(self) -> None:
+        """Leaves nothing of it behind."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.kill()
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream
+            stream.close()
+
     def stop(self) -> dict[str, object]:
         """Ends it as Ctrl-C does; returns what it printed."""
         self.process.send_signal(signal.SIGINT)
@@ -93,9 +105,4 @@ def capture(place: Workspace) -> Iterator[Callable[..., Running]]:
 
     yield start
     for running in started:
-        running.client.close()
-        if running.process.poll() is None:
-            running.kill()
-        for stream in (running.process.stdout, running.process.stderr):
-            assert stream
-            stream.close()
+        running.end()

@@ -66,6 +66,7 @@ class Engine:
     ) -> None:
         self._held = Held(specs, dtype=dtype, threads=threads, cache=cache)
         self._ends = stop_tokens(self._held.loaded)
+        self._longest_token = max(map(len, self._held.loaded.tokenizer.get_vocab()))
         self._most, self._room = batch, waiting
         self._rendering = threading.Lock()
         self._wake = threading.Condition()
@@ -145,6 +146,7 @@ class Engine:
 
     def _row(self, ask: Ask, on_piece: OnPiece) -> Row:
         tokenizer = self._held.loaded.tokenizer
+        self._check_size(ask)
         with self._rendering:
             prompt = prompt_tokens(tokenizer, ask.messages, ask.tools)
         room = self.context or len(prompt) + (ask.max_new_tokens or DEFAULT_LIMIT)
@@ -153,6 +155,13 @@ class Engine:
             raise PromptTooLong(len(prompt), wanted, room)
         sampling = Sampling(Random(ask.seed), ask.temperature, ask.top_p)
         return Row(ask.model, prompt, wanted, sampling, self._ends, GrowingText(tokenizer, ask.stop), on_piece)
+
+    def _check_size(self, ask: Ask) -> None:
+        """Refuses what must be too long before it is made into tokens: ten million characters take half a minute."""
+        said = sum(len(str(message.get("content") or "")) for message in ask.messages)
+        at_least = said // self._longest_token
+        if self.context is not None and at_least > self.context:
+            raise PromptTooLong(at_least, ask.max_new_tokens or 1, self.context)
 
     # in the engine's own thread
 

@@ -16,6 +16,9 @@ OPERATIONS = {
 """`call_type`, without the `a` of asynchronous calls, to operation; any other stays as it is."""
 WHO = ("user_api_key_end_user_id", "user_api_key_user_id", "user_api_key_user_email")
 """Keys of `metadata` that name a user; the team, the organisation and the key's hash name none."""
+COLUMNS = {"clw.release_id": "release_id", "clw.propensity": "propensity"}
+FACTS = frozenset({*COLUMNS, "clw.rollout", "clw.stage", "clw.arm", "clw.challenger_chance"})
+"""What `clw rollout export` lets LiteLLM log in `request_tags`, as `name=value`."""
 
 
 def why(record: Row) -> str | None:
@@ -32,7 +35,9 @@ def read(record: Row, rows: Rows) -> None:
     text. `end_user`, else the user of the API key, is the user; the key's team is the app; `session_id` the
     conversation; `model_group` and all else stays in `attributes`, less what is null. `latency_ms` is from
     `startTime` to `endTime`. A price of 0 is no price where LiteLLM says that it failed to find one; where it says
-    nothing it stands. Both are noted, and so is what it redacted.
+    nothing it stands. Both are noted, and so is what it redacted. Tags that `clw rollout export` wrote tell the
+    release, its propensity, and the rollout's stage and arm. The `trace_id` of such a call is its conversation where
+    it has no `session_id`: LiteLLM's router keeps `metadata.session_id` there, and without one each call is its own.
 
     Raises: Unreadable for a payload whose times, messages or response are of no known shape.
     Source: LiteLLM, StandardLoggingPayload; https://docs.litellm.ai/docs/proxy/logging_spec
@@ -48,6 +53,8 @@ def read(record: Row, rows: Rows) -> None:
     columns = told.columns | {"operation": OPERATIONS.get(kind.removeprefix("a"), kind)}
     columns |= {"trace_id": fields.text("trace_id"), **_times(fields)}
     call = told.record | _call(fields, told.record, rows)
+    if drawn := _rollout(fields.rest.get("request_tags")):
+        call |= drawn | {"conversation_id": call["conversation_id"] or columns["trace_id"]}
     call |= {key: _without_nothing(value) for key, value in fields.rest.items() if key not in call}
     rows.add(chat.call(call, told.turns, rows, digest) | columns)
 
@@ -71,6 +78,16 @@ def _call(fields: Fields, told: Row, rows: Rows) -> Row:
         "error": error or told.get("error"),
         "metadata": _without_nothing(metadata | keyed),
     }
+
+
+def _rollout(tags: object) -> Row:
+    """What the tags tell of a rollout; a fact that stands twice with unlike values is none."""
+    told: dict[str, set[str]] = {}
+    for tag in tags if isinstance(tags, list) else []:
+        name, sign, value = str(tag).partition("=")
+        if sign and name in FACTS:
+            told.setdefault(name, set()).add(value)
+    return {COLUMNS.get(name, name): values.pop() for name, values in told.items() if len(values) == 1}
 
 
 def _cost(fields: Fields, tokens: int | None, rows: Rows) -> float | None:

@@ -176,3 +176,14 @@ def test_a_payload_of_a_wrong_shape_is_quarantined_in_words(ingest: Ingest) -> N
         "startTime: a text written like 'aaaa', where an ISO 8601 or epoch time is wanted",
         "messages[0] is a list, not an object",
     ]
+
+
+def test_tags_of_an_exported_rollout_tell_release_propensity_stage_and_arm(ingest: Ingest):
+    tags = ["desk", "clw.release_id=release:new", "clw.propensity=0.25", "clw.stage=25%", "clw.arm=challenger"]
+    record = PAYLOAD | {"request_tags": [*tags, "clw.rollout=a", "clw.rollout=b", "clw.made_up=1"], "session_id": ""}
+    row = ingest(record, source=Source("desk", format="litellm")).interactions.row(0, named=True)
+    assert (row["release_id"], row["propensity"], row["conversation_id"]) == ("release:new", 0.25, "t-1")
+    told = msgspec.json.decode(row["attributes"])
+    assert (told["clw.stage"], told["clw.arm"]) == ("25%", "challenger")
+    assert "clw.rollout" not in told
+    assert "clw.made_up" not in told
