@@ -48,6 +48,7 @@ are passed, and guardrails roll back, without anybody's doing.
     show_default=True,
     help="Seconds between looks at the rollout; 0 for none.",
 )
+@click.option("--simulated-time", is_flag=True, hidden=True, help="Believe X-Clw-Time, for simulations.")
 @workspace_option
 @answers
 def serve(
@@ -60,6 +61,7 @@ def serve(
     every: float,
     spool_mb: int,
     look_every: float,
+    simulated_time: bool,
     workspace: str,
 ) -> Answer:
     """Runs the server; its help is `HELP`."""
@@ -73,7 +75,7 @@ def serve(
         ) from error
     from clworkbench.workspace import Workspace
 
-    options = ServeOptions(model_name, batch, waiting, every, look_every or None, spool_mb << 20)
+    options = ServeOptions(model_name, batch, waiting, every, look_every or None, spool_mb << 20, simulated_time)
     found = run(Workspace(workspace), Address(port, host, names), options, say=say)
     did, became = found.counts, found.ingested
     lines = [

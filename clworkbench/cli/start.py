@@ -93,8 +93,11 @@ def cycle(workspace: str, full: bool, as_of: datetime | None, event_time: bool) 
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--small", is_flag=True, help="A few intents and steps: a smoke test, no evidence.")
 @click.option("--no-argilla", is_flag=True, help="desk: labels from a file, not through Argilla's server; for a hurry.")
+@click.option("--rollout", is_flag=True, help="desk: week 4 runs through clw serve, in stages; a bad one goes back.")
 @answers
-def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: bool, no_argilla: bool) -> Answer | No:
+def demo(
+    story: str, folder: Path | None, workspace: Path, seed: int, small: bool, no_argilla: bool, rollout: bool
+) -> Answer | No:
     """Show the whole loop: a simulated production, and `clw cycle` on it.
 
     desk: a support desk with simulated customers and operators, and a real model. A policy changes; the loop learns it
@@ -108,9 +111,11 @@ def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: boo
     Stop it at any time; the same command goes on.
     """
     if story == "desk":
-        return _desk(folder, workspace, seed, small, argilla=not no_argilla)
+        return _desk(folder, workspace, seed, small, argilla=not no_argilla, rollout=rollout)
     from clworkbench.demo.banking77 import BANKING77, SMALL, play
 
+    if rollout:
+        raise click.UsageError("--rollout is for --story desk: banking77 has no traffic to share out.")
     if folder is None:
         raise click.UsageError(f"--story {story} needs --data DIR: the folder that holds train.csv (text,category).")
     told = play(folder, workspace, scale=SMALL if small else BANKING77, seed=seed, say=say)
@@ -118,12 +123,12 @@ def demo(story: str, folder: Path | None, workspace: Path, seed: int, small: boo
     return answer if told.good == "promote" else No(answer)
 
 
-def _desk(folder: Path | None, workspace: Path, seed: int, small: bool, *, argilla: bool) -> Answer | No:
+def _desk(folder: Path | None, workspace: Path, seed: int, small: bool, *, argilla: bool, rollout: bool) -> Answer | No:
     from clworkbench.demo.desk import DESK, SMALL, play_desk
 
     if folder is not None:
         raise click.UsageError("--data is for --story banking77; the desk brings its own wordings.")
-    told = play_desk(workspace, scale=SMALL if small else DESK, seed=seed, argilla=argilla, say=say)
+    told = play_desk(workspace, scale=SMALL if small else DESK, seed=seed, argilla=argilla, rollout=rollout, say=say)
     answer = told.as_dict(), told.lines()
     return answer if (told.good.decision, told.spoiled.decision) == ("promote", "block") else No(answer)
 

@@ -28,7 +28,8 @@ from clworkbench.demo.desk_people import (
     written,
 )
 from clworkbench.demo.desk_report import DeskTold, tell_desk
-from clworkbench.demo.desk_settings import OPEN_WHERE, SETTINGS, WHERE
+from clworkbench.demo.desk_rollout import send_out, serve_customers
+from clworkbench.demo.desk_settings import OPEN_WHERE, ROLLOUT, SETTINGS, WHERE
 from clworkbench.demo.desk_traces import events, messages, traces
 from clworkbench.demo.page import write_page
 from clworkbench.demo.story import Say, answers, first_champion, freeze, open_story, turn, write_lines
@@ -41,7 +42,10 @@ from clworkbench.workspace import Workspace
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the story is played: intents, wordings and examples of each, messages a week, steps of training."""
+    """How large the story is played: intents, wordings and examples of each, messages a week, steps of training.
+
+    `served` is how many messages come in a week when `clw serve` answers them.
+    """
 
     intents: int
     history: int
@@ -55,13 +59,22 @@ class Scale:
     batch_size: int = 8
     rank: int = 8
     replay: float = 0.85
+    served: int = 800
 
 
 DESK = Scale(12, 40, 28, 30, 150, 90, 1.5e-3, 80, 1e-3)
-SMALL = Scale(4, 16, 8, 8, 40, 20, 2e-3, 10, 1e-3)
+SMALL = Scale(4, 16, 8, 8, 40, 20, 2e-3, 10, 1e-3, served=60)
 
 
-def play_desk(place: Path, *, scale: Scale = DESK, seed: int = 0, argilla: bool = True, say: Say = print) -> DeskTold:
+def play_desk(
+    place: Path,
+    *,
+    scale: Scale = DESK,
+    seed: int = 0,
+    argilla: bool = True,
+    rollout: bool = False,
+    say: Say = print,
+) -> DeskTold:
     """Plays the story into a workspace, or goes on where an earlier try was stopped.
 
     Args:
@@ -69,6 +82,7 @@ def play_desk(place: Path, *, scale: Scale = DESK, seed: int = 0, argilla: bool 
         scale: how large.
         seed: who writes what and when, what operators do, and which wordings the first champion learns from.
         argilla: labels come through the annotators' real server; else from a file.
+        rollout: from week 4 on customers write to `clw serve`, and releases go out in stages.
         say: told what happens, line by line.
 
     Raises:
@@ -77,7 +91,7 @@ def play_desk(place: Path, *, scale: Scale = DESK, seed: int = 0, argilla: bool 
     rows = _limited(cast(wordings(), seed, history=scale.history, target_history=scale.target_history), scale)
     if argilla:
         make_ready(say)
-    workspace = _workspace(place, scale, seed)
+    workspace = _workspace(place, scale, seed, rollout=rollout)
     say("Desk, customers and operators are simulated. The model, its answers, and all that becomes of them are real.")
     champion_run = _week_zero(workspace, rows, scale, seed, say)
     for number in range(1, POLICY_WEEK):
@@ -88,10 +102,18 @@ def play_desk(place: Path, *, scale: Scale = DESK, seed: int = 0, argilla: bool 
     _say_power(workspace, say)
     good = turn(workspace, 0, say, as_of=monday(POLICY_WEEK + 1), event_time=True)
     after = POLICY_WEEK + 1
-    _serve(workspace, rows, Week(after, scale.messages, 0.35, "fresh"), seed, say)
-    _settle(workspace, after, seed, say)
+    if rollout:
+        _roll_out(workspace, rows, Week(after, scale.served, 0.35, "fresh"), monday(after), seed, say)
+    else:
+        _serve(workspace, rows, Week(after, scale.messages, 0.35, "fresh"), seed, say)
+        _settle(workspace, after, seed, say)
     _spoil(workspace, monday(after + 1) + timedelta(days=1, hours=9), say, argilla=argilla)
     spoiled = turn(workspace, 1, say, as_of=monday(after + 1) + timedelta(days=2), event_time=True)
+    if rollout:
+        wednesday = monday(after + 1) + timedelta(days=2)
+        assert spoiled.run is not None
+        send_out(workspace, spoiled.run, wednesday, say)
+        _roll_out(workspace, rows, Week(after + 1, scale.served, 0.35, "fresh"), wednesday, seed, say)
     until = monday(after + 1) + timedelta(days=1)
     told = tell_desk(workspace, champion_run, good, spoiled, target=TARGET, policy=monday(POLICY_WEEK), until=until)
     write_page(told)
@@ -111,7 +133,7 @@ def _limited(rows: pl.DataFrame, scale: Scale) -> pl.DataFrame:
     return chosen.filter(~held | (place < scale.suite_rows))
 
 
-def _workspace(place: Path, scale: Scale, seed: int) -> Workspace:
+def _workspace(place: Path, scale: Scale, seed: int, *, rollout: bool) -> Workspace:
     settings = SETTINGS.format(
         target=TARGET,
         replay=scale.replay,
@@ -120,7 +142,19 @@ def _workspace(place: Path, scale: Scale, seed: int) -> Workspace:
         rate=scale.rate,
         rank=scale.rank,
     )
-    return open_story(place, {"story": "desk", "seed": seed, "scale": asdict(scale)}, settings)
+    sizes = {name: value for name, value in asdict(scale).items() if rollout or name != "served"}
+    story = {"story": "desk", "seed": seed, "scale": sizes, **({"rollout": True} if rollout else {})}
+    return open_story(place, story, settings + (ROLLOUT if rollout else ""))
+
+
+def _roll_out(workspace: Workspace, rows: pl.DataFrame, week: Week, since: datetime, seed: int, say: Say) -> None:
+    """A week through `clw serve`, and the two days until the last of it has settled."""
+    asked = [message for message in written(rows, week, seed) if message.at >= since]
+    say(f"Week {week.number}. {len(asked)} customers write to clw serve, {since:%a %d %b} on.")
+    until = monday(week.number + 1) + timedelta(days=1)
+    tickets = serve_customers(workspace, asked, since, until, seed=seed, say=say)
+    by = Counter(each.served_by for each in tickets)
+    say("  served   " + ", ".join(f"{n} tickets by {model}" for model, n in sorted(by.items())))
 
 
 def _week_zero(workspace: Workspace, rows: pl.DataFrame, scale: Scale, seed: int, say: Say) -> str:

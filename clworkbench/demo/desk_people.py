@@ -77,7 +77,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A message and the answer it got. `confidence` is null where a person answered."""
+    """A message and the answer it got. `confidence` is null where nobody told; `answer_id` is that of `clw serve`."""
 
     message: Message
     served_by: str
@@ -85,6 +85,7 @@ class Ticket:
     confidence: float | None
     n_input_tokens: int | None
     n_output_tokens: int | None
+    answer_id: str | None = None
 
 
 def wordings() -> pl.DataFrame:

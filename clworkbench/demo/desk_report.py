@@ -1,5 +1,6 @@
 """What the desk story came to: the slice's outcome rate before and after, both gates, and one signal's way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from clworkbench.lineage import trace
 from clworkbench.loop.cycle import Cycle
 from clworkbench.loop.evals.model import resolve
 from clworkbench.loop.releases import ship
+from clworkbench.loop.releases.rollout import RolloutStatus, all_rollouts
 from clworkbench.loop.runs.train import Training
 from clworkbench.releases.report import GateReport
 from clworkbench.statistics.intervals import wilson_bounds
@@ -39,6 +41,7 @@ class DeskTold:
         said: that signal's `text`, `answer` and `improvement_text`, as the tables keep them.
         figure: the page.
         minutes: of training and evaluation, by the catalog's ledger.
+        rollouts: how releases went out in stages; with `--rollout`.
     """
 
     good: GateReport
@@ -57,6 +60,7 @@ class DeskTold:
     target: str
     policy: datetime
     released: datetime
+    rollouts: Sequence[RolloutStatus] = ()
 
     def as_dict(self) -> dict[str, object]:
         """The answer of `clw demo --json`."""
@@ -74,6 +78,7 @@ class DeskTold:
             "power": self.power.to_dicts(),
             "way": self.way.to_dicts(),
             "minutes": self.minutes,
+            **({"rollouts": [each.as_dict() for each in self.rollouts]} if self.rollouts else {}),
         }
 
     def lines(self) -> list[str]:
@@ -90,6 +95,7 @@ class DeskTold:
             *table(self.weeks),
             f"Before the release {in_words(self.before)}; after it {in_words(self.after)}.",
             "",
+            *(f"Rollout of {each.rollout.release}: {each.rollout.stage}. {each.says}." for each in self.rollouts),
             "One signal's way into the release:",
             *(f"  {kind:<12} {name}  {detail or ''}".rstrip() for kind, name, detail in self.way.iter_rows()),
             "",
@@ -131,6 +137,10 @@ def tell_desk(
     weeks = outcome_rates(signals, week=(pl.col("started_at") - START).dt.total_days() // 7).filter(pl.col("week") > 0)
     days = outcome_rates(signals, day=pl.col("started_at").dt.truncate("1d")).filter(pl.col("day") >= START + WEEK)
     before, after = (weeks.filter(pl.col("week") == (at - START) // WEEK) for at in (policy, policy + WEEK))
+    rolled = all_rollouts(workspace)
+    if rolled:  # in its first week the champion answered beside it
+        own = signals.filter(pl.col("release_id") == rolled[0].rollout.release, pl.col("started_at") < until)
+        after = outcome_rates(own, week=pl.lit((policy + WEEK - START) // WEEK))
     learned = _learned(workspace, good, signals.filter("in_slice", pl.col("started_at") >= policy))
     runs = {"champion": champion_run, "challenger": good.run, "spoiled challenger": spoiled.run}
     return DeskTold(
@@ -150,6 +160,7 @@ def tell_desk(
         target=target,
         policy=policy,
         released=policy + WEEK,
+        rollouts=rolled,
     )
 
 

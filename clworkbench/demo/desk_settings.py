@@ -70,6 +70,20 @@ metric = "json_field:action"
 target = "{target}"
 """
 
+ROLLOUT = """
+[rollout]                       # --rollout: releases go out in stages, through clw serve
+staged = true
+shadow = { agreement = 0.5, at_least = "12h" }
+stages = [
+    { share = 0.25, margin = 0.10, at_least = "24h" },
+    { share = 0.95, margin = 0.05, at_least = "24h" },
+]
+
+[rollout.guardrails]            # wide, for a desk of some hundred tickets a week
+errors = 0.1
+latency = 1.0
+"""
+
 OPEN_WHERE = "# where: nothing is retired yet"
 """What stands there until the policy changes; then the analyst writes `WHERE` in its place."""
 

@@ -56,7 +56,7 @@ def traces(tickets: Sequence[Ticket], seed: int) -> list[dict[str, object]]:
 
 def events(tickets: Sequence[Ticket], seed: int, start: datetime, stop: datetime) -> list[dict[str, object]]:
     """What happened to tickets from `start` to before `stop`, by time: `reactions`, with times as text."""
-    found = [event for t in tickets for event in reactions(t, span_name(t.message.ticket, seed), seed)]
+    found = [event for t in tickets for event in reactions(t, t.answer_id or span_name(t.message.ticket, seed), seed)]
     dated = [(event["at"], event) for event in found if isinstance(event["at"], datetime)]
     kept = sorted((at, str(event["id"]), event) for at, event in dated if start <= at < stop)
     return [event | {"at": at.isoformat()} for at, _, event in kept]

@@ -9,6 +9,7 @@ import polars as pl
 from clworkbench.demo.desk_report import DeskTold
 from clworkbench.demo.page_figures import FONT, losses_figure, rates_figure
 from clworkbench.files import write_atomically
+from clworkbench.loop.releases.rollout import RolloutStatus
 from clworkbench.releases.report import DECISION_COLOURS, GateReport
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def write_page(told: DeskTold) -> None:
             _section("What the customers got", _RATE, _html(rates_figure(told)), _weeks(told), _pending(told)),
             _section("The gate on what was learned from production", _GATE, _gate(told.good), _power(told)),
             _section("The gate on what was learned from a spoiled sheet", _SPOILED, _gate(told.spoiled)),
+            *(_section(*_rolled(each)) for each in told.rollouts),
             _section("What training saw", _LOSS, _html(losses_figure(told))),
             _section("One signal's way into the release", _WAY, _way(told)),
             _section("Where everything lies", _places(told)),
@@ -113,6 +115,24 @@ spoiled sheet. No e-mail address, phone or card number is anybody's.</p>
 written by OpenTelemetry's SDK; and all that happens to them: redaction, outcomes, candidates, training sets, runs,
 evaluations, gates, the release and its lineage. Nothing on this page was set by hand, and a seed repeats it.</p>
 """
+
+
+_ROLLED = (
+    "Customers wrote to <code>clw serve</code>. Above, each arm's rate of good outcomes; below, challenger minus "
+    "champion; bands hold at every look. Dashed lines are the stages' margins."
+)
+
+
+def _rolled(status: RolloutStatus) -> tuple[str, str, str, str]:
+    """A rollout: its picture, and each stage with the reason why it ended."""
+    ended = status.events.drop_nulls("ended")
+    stages = "".join(
+        f"<li><b>{escape(row['stage'])}</b>, {row['began']:%a %d %b %H:%M} to {row['ended']:%a %d %b %H:%M}: "
+        f"{escape(row['action'])}: {escape(row['why'])}</li>"
+        for row in ended.iter_rows(named=True)
+    )
+    title = f"The rollout of {status.rollout.release}: {status.rollout.stage}"
+    return title, _ROLLED, _html(status.plot()), f"<ol>{stages}</ol>"
 
 
 def _head(told: DeskTold) -> str:

@@ -18,6 +18,7 @@ from clworkbench.loop.releases import ship
 from clworkbench.loop.runs.train import train
 from clworkbench.loop.training_sets import convert
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.rollouts import rollouts
 
 STORY = "story.json"
 """The file by which a demo's workspace is known."""
@@ -119,6 +120,7 @@ def _finished(workspace: Workspace, number: int) -> Cycle | None:
     gate = gates[number]
     released = [str(m["id"]) for m in workspace.catalog.artefacts("release") if m["gate"] == gate["id"]]
     serves = {name for name, _, _ in workspace.catalog.champions()}
+    serves |= {each.release for each in rollouts(workspace.catalog)}
     if gate["decision"] == "promote" and not serves & set(released):
         return None
     return Cycle(

@@ -206,7 +206,7 @@ def _learn(
         return
     if serving.run and run.id != known:
         tell("forgetting", _lost_lessons(workspace, run.id, serving.run))
-    _ship(workspace, turn, tell, run.id)
+    _ship(workspace, turn, tell, run.id, as_of if event_time else None)
 
 
 def _lost_lessons(workspace: Workspace, run: str, before: str) -> str:
@@ -217,7 +217,7 @@ def _lost_lessons(workspace: Workspace, run: str, before: str) -> str:
         return f"not measured: {error}".partition("\n")[0]
 
 
-def _ship(workspace: Workspace, turn: Cycle, tell: Say, run: str) -> None:
+def _ship(workspace: Workspace, turn: Cycle, tell: Say, run: str, at: datetime | None) -> None:
     with progress_bar("evaluate") as advance:
         gated = ship.gate(workspace, run, advance=advance)
     turn.gate, turn.decision = gated.id, gated.report.decision
@@ -231,8 +231,12 @@ def _ship(workspace: Workspace, turn: Cycle, tell: Say, run: str) -> None:
     if gated.report.decision != "promote":
         turn.waits_for = f"a person: the gate says {gated.report.decision}. See `clw gate {run}`"
         return
-    released = ship.release(workspace, run)
+    staged = workspace.settings.rollout.staged
+    released = ship.release(workspace, run, staged=staged, at=at)
     turn.release = released.id
+    if staged:
+        tell("release", f"{released.id} goes out, at {released.stage}; {released.champion} serves beside it")
+        return
     tell("release", f"{released.id} serves now, in place of {released.manifest['replaces']}")
 
 

@@ -70,12 +70,14 @@ class RolloutSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         alpha: the chance, at most and over all stages that answer, that a challenger within all guardrails is rolled
             back; that one worse than a stage's margin passes it; and likewise of the shadow stage.
+        staged: whether `clw cycle` lets a release go out in stages, as `clw release --staged` does.
         shadow: the stage before the first.
         stages: the stages, each with a greater share than the one before.
         guardrails: what sends the challenger back.
     """
 
     alpha: Chance = 0.05
+    staged: bool = False
     shadow: ShadowSettings = ShadowSettings()
     stages: Annotated[tuple[StageSettings, ...], msgspec.Meta(min_length=1)] = (
         StageSettings(0.05, margin=0.10),

@@ -156,6 +156,7 @@ scorers = ["exact_match"]       # also json_field:NAME, json_schema, function_ca
 # How a release goes out. A stage is passed when outcomes are shown not worse than its margin; looking is free.
 # [rollout]
 # alpha = 0.05                  # the chance of a wrong way back, and of passing one that is worse than the margin
+# staged = false                # true: `clw cycle` releases in stages, as `clw release --staged` does
 #
 # [rollout.shadow]              # before all: both answer, the champion's is sent
 # agreement = 0.5               # must be shown; skip = true goes out without

@@ -46,7 +46,7 @@ def two_releases(tiny_workspace: Path, tmp_path_factory: pytest.TempPathFactory)
     place = Workspace(folder)
     served, _, _ = place.catalog.champions()[-1]
     other = next(m for m in place.catalog.artefacts("run") if str(m["id"]) not in place.catalog.parents(served))
-    ship._published(place, other, None)
+    ship.published(place, other, None)
     return folder
 
 

@@ -191,6 +191,12 @@ def rollout(workspace: Workspace, *, at: datetime | None = None) -> RolloutStatu
     return RolloutStatus(last, decision, rows, left_out)
 
 
+def all_rollouts(workspace: Workspace) -> list[RolloutStatus]:
+    """Those that ended, with their traffic, in order."""
+    ended = [each for each in record.rollouts(workspace.catalog) if each.ended]
+    return [RolloutStatus(each, None, *_rows(workspace, each, None)) for each in ended]
+
+
 def look(workspace: Workspace, *, at: datetime | None = None) -> RolloutStatus:
     """Looks at the evidence and does what it says: stay, go on to the next stage, close, or roll back.
 

@@ -294,7 +294,7 @@ def release(
 
 
 def _release(workspace: Workspace, trained: dict[str, object], held: dict[str, object] | None) -> Release:
-    before, manifest = champion(workspace), _published(workspace, trained, held)
+    before, manifest = champion(workspace), published(workspace, trained, held)
     name = str(manifest["id"])
     if before != name:
         workspace.catalog.set_champion(name, "released on its gate" if held else "first release, ungated")
@@ -304,13 +304,13 @@ def _release(workspace: Workspace, trained: dict[str, object], held: dict[str, o
 def _staged(
     workspace: Workspace, trained: dict[str, object], held: dict[str, object] | None, at: datetime | None
 ) -> Release:
-    before, manifest = champion(workspace), _published(workspace, trained, held)
+    before, manifest = champion(workspace), published(workspace, trained, held)
     begun = rollout.begin(workspace, str(manifest["id"]), before, at)
     return Release(manifest, before, begun.stage, rollout.shares(begun))
 
 
-def _published(workspace: Workspace, trained: dict[str, object], held: dict[str, object] | None) -> dict[str, object]:
-    """The release with its card and its gates."""
+def published(workspace: Workspace, trained: dict[str, object], held: dict[str, object] | None) -> dict[str, object]:
+    """Writes a run's release down, with its card and its gates; who serves does not change."""
     run = str(trained["id"])
     name = f"release:{run.removeprefix('run:')}" + (f".{str(held['id']).removeprefix('gate:')[:6]}" if held else "")
     sets = [workspace.find("training_set", p) for p in workspace.catalog.parents(run) if p.startswith("training_set:")]
