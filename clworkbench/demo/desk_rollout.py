@@ -160,7 +160,10 @@ def _read(
         time.sleep(0.3)
     file = workspace.folder / "inbox" / f"events-served-{begins:%Y-%m-%d-%H}.jsonl"
     write_lines(file, events(tickets, seed, begins, ends))
-    capture.ingest(workspace, [file] if file.exists() else [], "tickets", read_until=ends)
+    if file.exists():
+        capture.ingest(workspace, [file], "tickets", read_until=ends)
+    else:  # nothing happened, and that is known as well
+        workspace.catalog.note_watermark("tickets", ends)
 
 
 def _ingested(workspace: Workspace, since: datetime) -> set[str | None]:
