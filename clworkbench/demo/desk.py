@@ -29,7 +29,7 @@ from clworkbench.demo.desk_people import (
 )
 from clworkbench.demo.desk_report import DeskTold, tell_desk
 from clworkbench.demo.desk_rollout import send_out, serve_customers
-from clworkbench.demo.desk_settings import OPEN_WHERE, ROLLOUT, SETTINGS, WHERE
+from clworkbench.demo.desk_settings import ONE_SOURCE, OPEN_WHERE, ROLLOUT, SETTINGS, WHERE
 from clworkbench.demo.desk_traces import events, messages, traces
 from clworkbench.demo.page import write_page
 from clworkbench.demo.story import Say, answers, first_champion, freeze, open_story, turn, write_lines
@@ -144,7 +144,7 @@ def _workspace(place: Path, scale: Scale, seed: int, *, rollout: bool) -> Worksp
     )
     sizes = {name: value for name, value in asdict(scale).items() if rollout or name != "served"}
     story = {"story": "desk", "seed": seed, "scale": sizes, **({"rollout": True} if rollout else {})}
-    return open_story(place, story, settings + (ROLLOUT if rollout else ""))
+    return open_story(place, story, settings.replace(ONE_SOURCE, "") + ROLLOUT if rollout else settings)
 
 
 def _roll_out(workspace: Workspace, rows: pl.DataFrame, week: Week, since: datetime, seed: int, say: Say) -> None:

@@ -32,6 +32,9 @@ STEP = timedelta(hours=12)
 """After each half day what happened is read and looked at."""
 
 AT_ONCE = 32
+SERVED = "served"
+"""The source of what happened to tickets that the server answered."""
+
 PATIENCE_S = 120.0
 
 
@@ -158,12 +161,12 @@ def _read(
         if time.monotonic() > end:
             raise ClwError("clw serve answered, and its answers are not in the tables: see simulation/serve.log")
         time.sleep(0.3)
-    file = workspace.folder / "inbox" / f"events-served-{begins:%Y-%m-%d-%H}.jsonl"
+    file = workspace.folder / "inbox" / f"served-{begins:%Y-%m-%d-%H}.jsonl"
     write_lines(file, events(tickets, seed, begins, ends))
     if file.exists():
-        capture.ingest(workspace, [file], "tickets", read_until=ends)
-    else:  # nothing happened, and that is known as well
-        workspace.catalog.note_watermark("tickets", ends)
+        capture.ingest(workspace, [file], SERVED)
+    for source in (SERVED, "tickets"):  # nothing else happened, and that is known as well
+        workspace.catalog.note_watermark(source, ends)
 
 
 def _ingested(workspace: Workspace, since: datetime) -> set[str | None]:

@@ -71,6 +71,25 @@ target = "{target}"
 """
 
 ROLLOUT = """
+[sources.serve]                 # the answers of clw serve
+format = "otlp"
+
+[sources.served]                # what happened to tickets that clw serve answered
+format = "mapping"
+record = "feedback"
+target_source = "serve"
+paths = ["inbox/served-*.jsonl"]
+
+[sources.served.columns]
+id = "id"
+target = "target"
+name = "name"
+at = "at"
+origin = "origin"
+actor = "actor"
+improvement = "improvement"
+score = "score"
+
 [rollout]                       # --rollout: releases go out in stages, through clw serve
 staged = true
 shadow = { agreement = 0.5, at_least = "12h" }
@@ -83,6 +102,9 @@ stages = [
 errors = 0.1
 latency = 1.0
 """
+
+ONE_SOURCE = ', source = "tickets"'
+"""Stands in the rule of reopenings while one source tells of them; with `ROLLOUT` there are two."""
 
 OPEN_WHERE = "# where: nothing is retired yet"
 """What stands there until the policy changes; then the analyst writes `WHERE` in its place."""

@@ -47,9 +47,8 @@ def test_fifty_at_once_are_three_times_as_fast_as_one_by_one():
     together = seconds(engine, names, at_once=True) / N
     engine.close()
     load_ = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    print(
-        f"\none by one {one_by_one:.3f} s, {N} at once {together:.3f} s each: {one_by_one / together:.1f} times (load {load_})"
-    )
+    faster = one_by_one / together
+    print(f"\none by one {one_by_one:.3f} s, {N} at once {together:.3f} s each: {faster:.1f} times (load {load_})")
     assert one_by_one >= FASTER * together
 
 
@@ -69,7 +68,5 @@ def test_it_costs_at_most_five_milliseconds_beside_the_model_asked_directly(tiny
         ours.append(1000 * (time.perf_counter() - began))
     engine.close()
     more = statistics.median(ours) - statistics.median(direct)
-    print(
-        f"\nthrough the engine {statistics.median(ours):.1f} ms, directly {statistics.median(direct):.1f} ms: {more:+.1f} ms"
-    )
+    print(f"\nengine {statistics.median(ours):.1f} ms, directly {statistics.median(direct):.1f} ms: {more:+.1f} ms")
     assert more <= OVERHEAD_MS
