@@ -133,7 +133,7 @@ def _limited(rows: pl.DataFrame, scale: Scale) -> pl.DataFrame:
     return chosen.filter(~held | (place < scale.suite_rows))
 
 
-def _workspace(place: Path, scale: Scale, seed: int, *, rollout: bool) -> Workspace:
+def _workspace(place: Path, scale: Scale, seed: int, *, rollout: bool = False) -> Workspace:
     settings = SETTINGS.format(
         target=TARGET,
         replay=scale.replay,
