@@ -131,7 +131,7 @@ def test_a_csv_without_the_mapped_column_names_the_columns_it_has(clw, tmp_path)
 def test_ctrl_c_ends_in_words_with_status_2_and_the_same_command_goes_on(clw, tmp_path):
     clw("init", "w")
     slow = (
-        "import time; from clworkbench.loop import capture\n"
+        "import time; from clworkbench.loop.signals import capture\n"
         "from clworkbench.signals import cores\n"
         "cores.STEP, real = 100, capture.read_on_cores\n"
         "def read(*args, **more):\n"
