@@ -28,7 +28,8 @@ INGEST = (
 STAGES = """
 import time; began = time.process_time()
 import sys; from pathlib import Path
-from clworkbench.files import sha256_file; from clworkbench.loop.signals import capture; from clworkbench.settings import Source
+from clworkbench.files import sha256_file; from clworkbench.loop.signals import capture
+from clworkbench.settings import Source
 from clworkbench.signals.containers import lines; from clworkbench.signals.otlp import requests
 from clworkbench.signals.reading import read; from clworkbench.workspace import Workspace
 from clworkbench.workspace.known import KnownRows
