@@ -68,18 +68,20 @@ def record(
     own: dict[str, Setting] = {"WORKSPACE": os.path.relpath(workspace.folder), "TEXTS": texts}
     settings = known | {name: value for name, value in own.items() if name in known}
     settings |= notebooks.parsed(given or {}, known, str(notebook))
-    began, created = time.monotonic(), now()
+    began, created, rules = time.monotonic(), now(), (workspace.folder / "clw.toml").read_bytes()
     folder = (out or workspace.folder / "records") / f"{notebook.stem}-{created:%Y%m%dT%H%M%S%fZ}"
     # Not while rows are forgotten: what it had read of them would be written afterwards.
     with workspace.lease(f"record {folder.name}", "record", wait_s=WAIT_S), draft(folder) as partial:
-        executed = _execute(notebooks.prepared(source, settings, str(notebook)), notebook)
+        executed = execute(notebooks.prepared(source, settings, str(notebook)), notebook)
         withheld = 0 if texts else without_texts(executed, workspace)
         manifest = _about(workspace, notebook, created) | {
+            **made_of(workspace),
             "settings": settings,
             "texts": texts,
             "withheld": withheld,
             "seconds": round(time.monotonic() - began, 1),
         }
+        (partial / "clw.toml").write_bytes(rules)
         (partial / f"{notebook.stem}.ipynb").write_text(as_file(executed))
         (partial / f"{notebook.stem}.html").write_text(page(executed, title=notebook.stem))
         manifest["files"] = {path.name: sha256_file(path) for path in sorted(partial.iterdir())}
@@ -99,8 +101,12 @@ def _read(notebook: Path) -> tuple[dict[str, object], dict[str, Setting]]:
     return source, notebooks.parameters(source, str(notebook))
 
 
-def _execute(prepared: dict[str, object], notebook: Path) -> "NotebookNode":
-    """Runs all cells in a fresh kernel, in the folder at hand."""
+def execute(prepared: dict[str, object], notebook: Path) -> "NotebookNode":
+    """Runs all cells in a fresh kernel, in the folder at hand.
+
+    Raises:
+        NotebookError: a cell failed, the kernel died, or packages for it are missing.
+    """
     try:
         import nbformat
         from nbclient import NotebookClient
@@ -145,19 +151,31 @@ def _failed(cell: Mapping[str, object]) -> bool:
 
 
 def _about(workspace: Workspace, notebook: Path, created: datetime) -> dict[str, object]:
-    """What it was made from and in what environment."""
-    artefacts = workspace.catalog.artefacts()
-    committed = workspace.catalog.committed()
+    """What was executed, when, and in what environment."""
     return {
         "kind": "record",
         "notebook": notebook.name,
         "source_sha256": sha256(notebook.read_bytes()).hexdigest(),
         "created": created.isoformat(),
         "workspace": workspace.catalog.meta("workspace_id"),
+        "clw_toml_sha256": sha256_file(workspace.folder / "clw.toml"),
+        **environment(),
+    }
+
+
+def made_of(workspace: Workspace) -> dict[str, object]:
+    """What the workspace holds once the notebook has run: `artefacts` (hash by id), `tables` (rows), `batches`."""
+    artefacts = workspace.catalog.artefacts()
+    return {
         "artefacts": {str(m["id"]): m["rows_sha256"] or m["config_sha256"] for m in artefacts},
         "tables": workspace.counts(),
-        "batches": committed.height,
-        "clw_toml_sha256": sha256_file(workspace.folder / "clw.toml"),
+        "batches": workspace.catalog.committed().height,
+    }
+
+
+def environment() -> dict[str, object]:
+    """What else decides a result: `python`, `platform`, `packages` (version by name)."""
+    return {
         "python": platform.python_version(),
         "platform": sys.platform,
         "packages": dict(sorted((each.name.lower(), each.version) for each in distributions())),

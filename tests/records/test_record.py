@@ -87,7 +87,7 @@ def kept(notebook, tiny_workspace, tmp_path_factory):
 def test_a_record_is_the_executed_notebook_its_page_and_a_manifest(kept):
     _, folder = kept
     assert folder.name.startswith("shows-2")
-    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "shows.html", "shows.ipynb"]
+    assert sorted(path.name for path in folder.iterdir()) == ["clw.toml", "manifest.json", "shows.html", "shows.ipynb"]
     executed = json.loads((folder / "shows.ipynb").read_text())
     assert "SEED = 5" in "".join(executed["cells"][1]["source"])
     assert executed["cells"][2]["outputs"][0]["text"] == ["seed 5\n"]
@@ -124,7 +124,7 @@ def test_production_texts_stay_out_unless_they_are_asked_for_and_a_record_lies_i
     for path in folder.iterdir():
         text = unescape(path.read_text())
         assert question(3)[:24] not in text
-        assert "quotes production" in text or path.name == "manifest.json"
+        assert "quotes production" in text or path.name in ("clw.toml", "manifest.json")
     open_one = json.loads(record(notebook, tiny_workspace, "--texts", "--json").stdout)
     assert (open_one["texts"], open_one["withheld"]) == (True, 0)
     assert Path(open_one["record"]).parent == tiny_workspace / "records"
