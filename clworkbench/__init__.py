@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from clworkbench.loop.releases.compare import compare
     from clworkbench.loop.releases.counterfactual import counterfactual
     from clworkbench.loop.releases.report import report
-    from clworkbench.loop.releases.rollout import rollout
+    from clworkbench.loop.releases.rollout import rollout, rollouts
     from clworkbench.loop.releases.ship import drill, gate, power, release, rollback
     from clworkbench.loop.runs.estimate import forecast
     from clworkbench.loop.runs.export import export
@@ -106,6 +106,7 @@ _HOMES = {
     "release": "loop.releases.ship",
     "rollback": "loop.releases.ship",
     "rollout": "loop.releases.rollout",
+    "rollouts": "loop.releases.rollout",
     "cycle": "loop.cycle",
     "status": "loop.status",
     "trace": "lineage",
@@ -172,6 +173,7 @@ __all__ = [
     "report",
     "rollback",
     "rollout",
+    "rollouts",
     "save_slice",
     "selected",
     "should_train",

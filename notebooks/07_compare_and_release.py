@@ -175,6 +175,31 @@ def _(RELEASE, challenger, clw, held, workspace):
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
+    ## How it went out
+
+    `clw release RUN --staged` sends a release a growing share of the traffic: shadow, then 5 %, 25 %, 95 % of the
+    conversations. Both models answer at the same time; above, their rates of good outcomes, below, the difference. The
+    bands hold at every look, so looking often costs no certainty. Each stage ends by what its traffic showed.
+    """)
+    return
+
+
+@app.cell
+def _(clw, outcome, workspace):
+    rollouts = clw.rollouts(workspace) if outcome else None
+    rollouts
+    return (rollouts,)
+
+
+@app.cell
+def _(rollouts):
+    rollouts.plot()
+    return
+
+
+@app.cell(hide_code=True)
+def _(mo):
+    mo.md(r"""
     ## The card of the release that shipped last
 
     What it is, what it learned, on what evidence it shipped, and what nobody knows. Where nothing shipped, there is

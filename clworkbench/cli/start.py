@@ -52,6 +52,7 @@ def status(workspace: str, rebuild: bool) -> Answer:
     lines.append(
         f"champion   {found.champion}" + (f", {found.history[-1][2]}" if found.history else ", nothing released")
     )
+    lines += [f"rollout    {found.rollout}"] if found.rollout else []
     lines.append(f"spent      {found.spent['seconds'] / 60:.1f} minutes of training and evaluation")
     lines += [f"this month {said}" for said in found.left]
     lines += [f"note       {said}" for said in found.notes]

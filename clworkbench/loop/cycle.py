@@ -28,6 +28,7 @@ from clworkbench.signals.outcomes import in_conflict, summary
 from clworkbench.training_sets.reviewed import verdicts
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.folder import stable_id
+from clworkbench.workspace.rollouts import current_rollout
 
 Say = Callable[[str, str], None]
 """Called with a step's name and a line about what it did and found."""
@@ -72,8 +73,8 @@ def cycle(
 ) -> Cycle:
     """Runs the loop: ingest, settle, select, label, build, train, evaluate, gate, release.
 
-    It stops where a person must decide (labels wanted, gate on hold), where there is too little to learn or where the
-    month's budget is spent, and says so. Every step is a no-op where nothing changed, so that a killed cycle goes on
+    It stops where a person must decide (labels wanted, gate on hold), where a release is going out in stages, where
+    there is too little to learn or where the month's budget is spent, and says so. Every step is a no-op where nothing changed, so that a killed cycle goes on
     where it was.
 
     Args:
@@ -101,6 +102,9 @@ def cycle(
         selection = data.choose(workspace, as_of=as_of, event_time=event_time)
         drawn = {reason: n for reason, n in selection.by_reason.items() if n}
         tell("select", f"{selection.frame.height:,} candidates: {_counts(drawn)}")
+        if goes_out := current_rollout(workspace.catalog):
+            turn.waits_for = f"the rollout of {goes_out.release}, at {goes_out.stage}: `clw rollout status`"
+            return turn
         try:
             if wanted := _labels(workspace, selection, tell):
                 turn.waits_for = wanted

@@ -16,6 +16,9 @@ from clworkbench.loop.signals.inbox import holds_something
 from clworkbench.signals.view import no_signals
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.alert_log import standing
+from clworkbench.workspace.rollouts import current_rollout
+
+ROLLING = "clw rollout status   (a release goes out in stages: what its traffic shows, and what is missing)"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Status:
     tables: dict[str, int]
     artefacts: dict[str, list[str]]
     champion: str
+    rollout: str | None
     history: list[tuple[str, datetime, str]]
     spent: dict[str, float]
     left: list[str]
@@ -47,6 +51,7 @@ class Status:
         rows += [(title, f"{len(ids)}, the newest {ids[-1]}") for title, ids in kept]
         rows += [(f"{source} read until", at) for source, at in self.read_until.items()]
         rows += [("serves", self.champion + (f" ({self.history[-1][2]})" if self.history else ""))]
+        rows += [("rollout", self.rollout)] if self.rollout else []
         rows += [("spent", f"{self.spent['seconds'] / 60:.1f} minutes of training and evaluation")]
         rows += [("this month", said) for said in self.left]
         rows += [("note", said) for said in self.notes]
@@ -59,11 +64,13 @@ def status(workspace: Workspace) -> Status:
     tables = workspace.counts()
     kinds = ("training_set", "suite", "run", "gate", "release")
     artefacts = {kind: [str(m["id"]) for m in workspace.catalog.artefacts(kind)] for kind in kinds}
-    account = budget(workspace)
+    account, goes_out = budget(workspace), current_rollout(workspace.catalog)
+    since = None if goes_out is None else f"{goes_out.stage_began:%Y-%m-%d %H:%M}"
     return Status(
         tables=tables,
         artefacts=artefacts,
         champion=champion(workspace),
+        rollout=None if goes_out is None else f"{goes_out.release} at {goes_out.stage}, since {since}",
         history=workspace.catalog.champions(),
         spent=workspace.catalog.spent(),
         left=account.left,
@@ -73,6 +80,7 @@ def status(workspace: Workspace) -> Status:
             *_of_forget(workspace),
             *_of_budget(account),
             *_of_alerts(workspace),
+            *([ROLLING] if goes_out else []),
             *_next(workspace, tables, artefacts),
         ],
         notes=no_signals(workspace.scan("interactions")),
@@ -179,10 +187,12 @@ def _of_outcomes(workspace: Workspace) -> list[str]:
 
 
 def _of_spool(spool: Path) -> list[str]:
-    """What capture received and nobody has ingested yet, or could not read."""
+    """What capture and serve received and nobody has ingested yet, or could not read."""
     steps = []
     if waiting := [log for log in spool.glob("*.log") if holds_something(log)]:
         steps.append(f"clw capture   ({len(waiting)} logs wait in spool/: it ingests them while it runs)")
+    if served := [log for log in spool.glob("*/*.log") if holds_something(log)]:
+        steps.append(f"clw serve   ({len(served)} logs of its answers wait in spool/: it ingests them while it runs)")
     if unread := [file for file in (spool / "unread").glob("*") if file.is_file()]:
         steps.append(f"look into spool/unread/: {len(unread)} files of what was received could not be read whole")
     return steps

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
 
+from clworkbench.display.html import html_table
 from clworkbench.errors import ArtefactError, EvidenceError
 from clworkbench.releases.conversations import conversations
 from clworkbench.releases.rollout import (
@@ -31,6 +33,8 @@ from clworkbench.workspace.rollouts import Rollout, StageEvent
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
+NONE_YET = "No release went out in stages yet: clw release RUN --staged begins, once its gate says promote."
 
 LOOKS = 200
 """Moments that the picture shows at most."""
@@ -111,7 +115,10 @@ class RolloutStatus:
         return f"RolloutStatus({self.rollout.release} at {self.rollout.stage}: {self.says})"
 
     def _repr_html_(self) -> str:
-        return f"<div>{self.decision._repr_html_() if self.decision else ''}</div>"
+        head = f"<p><b>{escape(self.rollout.release)}</b> at {escape(self.rollout.stage)}: {escape(self.says)}.</p>"
+        rows = self.events.with_columns(pl.col("began", "ended").dt.strftime("%Y-%m-%d %H:%M")).rows()
+        stages_ = html_table([name.replace("_", " ") for name in self.events.columns], rows)
+        return f"<div>{head}{stages_}{self.decision._repr_html_() if self.decision else ''}</div>"
 
     @property
     def says(self) -> str:
@@ -195,6 +202,45 @@ def all_rollouts(workspace: Workspace) -> list[RolloutStatus]:
     """Those that ended, with their traffic, in order."""
     ended = [each for each in record.rollouts(workspace.catalog) if each.ended]
     return [RolloutStatus(each, None, *_rows(workspace, each, None)) for each in ended]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Rollouts:
+    """All rollouts of a workspace, the first at the start; it may be that there was none."""
+
+    all: tuple[RolloutStatus, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"Rollouts({', '.join(f'{each.rollout.release} at {each.rollout.stage}' for each in self.all) or 'none'})"
+        )
+
+    def _repr_html_(self) -> str:
+        return "".join(each._repr_html_() for each in reversed(self.all)) or f"<p>{NONE_YET}</p>"
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The stages of all, a row each: `release`, and the columns of `RolloutStatus.events`."""
+        stages_ = [each.events.select(pl.lit(each.rollout.release).alias("release"), pl.all()) for each in self.all]
+        return pl.concat(stages_, how="vertical_relaxed") if stages_ else pl.DataFrame()
+
+    def plot(self) -> "Figure":
+        """The last one's picture."""
+        from clworkbench.display.figures import words_figure
+
+        return self.all[-1].plot() if self.all else words_figure(NONE_YET, title="Rollouts")
+
+
+def rollouts(workspace: Workspace, *, at: datetime | None = None) -> Rollouts:
+    """All rollouts, ended ones too; nothing is decided by looking.
+
+    Args:
+        workspace: whose.
+        at: as `rollout` has it.
+    """
+    ended = all_rollouts(workspace)
+    goes_on_ = record.current_rollout(workspace.catalog) is not None
+    return Rollouts((*ended, rollout(workspace, at=at)) if goes_on_ else tuple(ended))
 
 
 def look(workspace: Workspace, *, at: datetime | None = None) -> RolloutStatus:

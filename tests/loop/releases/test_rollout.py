@@ -11,9 +11,12 @@ import polars as pl
 import pytest
 
 from clworkbench.errors import ArtefactError, EvidenceError
+from clworkbench.loop.cycle import cycle
 from clworkbench.loop.releases import rollout as staged
 from clworkbench.loop.releases import ship
 from clworkbench.loop.releases.rollout import advance, begin, look, rollout, shares
+from clworkbench.loop.releases.rollout import rollouts as rollouts_of
+from clworkbench.loop.status import status
 from clworkbench.serving.chat.routing import Drawn
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.rollouts import current_rollout, rollouts
@@ -280,3 +283,33 @@ def test_a_gated_run_goes_out_in_stages(tiny_workspace, tmp_path):
         ship.release(place, run)
     assert ship.rollback(place).stage == "rolled back"
     assert ship.was_rolled_back(place, run)
+
+
+def test_while_one_goes_out_status_names_it_and_a_cycle_waits_before_it_learns(place):
+    assert "release:new at shadow" in status(place).rollout
+    assert any(step.startswith("clw rollout status") for step in status(place).next)
+    traffic(place, 40, since=T0, good=alike, name="some")
+    turn = cycle(place)
+    assert turn.waits_for == "the rollout of release:new, at shadow: `clw rollout status`"
+    assert [step["step"] for step in turn.steps] == ["signals", "select"]
+    assert turn.training_set is None
+    ran = subprocess.run([*CLW, "status", "--workspace", place.folder], capture_output=True, text=True, check=True)
+    assert "rollout    release:new at shadow, since 2026-01-05 00:00" in ran.stdout
+    with place.lease("release", "rollback"):
+        staged.send_back(place, "a test")
+    assert status(place).rollout is None
+
+
+def test_all_rollouts_are_shown_with_their_stages_and_none_is_said_in_words(place, tmp_path):
+    past_shadow(place)
+    until = traffic(place, 200, since=T0, good=alike, name="some")
+    found = rollouts_of(place, at=until)
+    assert found.frame["release"].unique().to_list() == [NEW]
+    assert found.frame["stage"].to_list() == ["shadow", "25%"]
+    page = found._repr_html_()
+    assert "release:new" in page
+    assert "a person: a test" in page
+    assert {trace.name for trace in found.plot().data} >= {"champion", "challenger"}
+    nothing = rollouts_of(workspace_for_rollouts(tmp_path / "none"))
+    assert "No release went out in stages yet" in nothing._repr_html_()
+    assert "No release went out in stages yet" in nothing.plot().layout.annotations[0].text
