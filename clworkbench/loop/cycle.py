@@ -74,8 +74,8 @@ def cycle(
     """Runs the loop: ingest, settle, select, label, build, train, evaluate, gate, release.
 
     It stops where a person must decide (labels wanted, gate on hold), where a release is going out in stages, where
-    there is too little to learn or where the month's budget is spent, and says so. Every step is a no-op where nothing changed, so that a killed cycle goes on
-    where it was.
+    there is too little to learn or where the month's budget is spent, and says so. Every step is a no-op where nothing
+    changed, so that a killed cycle goes on where it was.
 
     Args:
         workspace: whose loop.
