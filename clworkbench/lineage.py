@@ -12,6 +12,12 @@ from clworkbench.display.text import visible
 from clworkbench.errors import ArtefactError
 from clworkbench.workspace import Workspace, tombstones
 
+NAMED_BY = {
+    ("interaction_id", "source_id"): "sources have a record of that id",
+    ("trace_id",): "records are of that trace",
+}
+"""By which columns a signal is looked for, in order, and what is wrong where several are found."""
+
 ROW_KINDS = ("training_set", "suite")
 SHOWN = 3
 
@@ -111,13 +117,8 @@ def _find(workspace: Workspace, wanted: str) -> str:
         if wanted in (full, full.partition("@")[0]):
             return str(manifest["id"])
     bare = wanted.removeprefix("signal:")
-    match = workspace.scan("interactions").filter((pl.col("interaction_id") == bare) | (pl.col("source_id") == bare))
-    found = match.select("interaction_id").unique().collect()
-    if found.height == 1:
-        return f"signal:{found.item()}"
-    if found.height > 1:
-        some = ", ".join(found["interaction_id"].head(3))
-        raise ArtefactError(f"{wanted}: {found.height} sources have a record of that id. Name the signal: {some}, …")
+    if signal := _signal(workspace, wanted, bare):
+        return signal
     label = wanted.removeprefix("label:")
     if not workspace.scan("labels").filter(pl.col("label_id") == label).head(1).collect().is_empty():
         return f"label:{label}"
@@ -127,6 +128,19 @@ def _find(workspace: Workspace, wanted: str) -> str:
         f"{wanted}: no artefact, no signal, no label, and no source's record of that id.\n"
         "`clw status` lists releases, runs and training sets; a signal's id is its interaction_id."
     )
+
+
+def _signal(workspace: Workspace, wanted: str, bare: str) -> str | None:
+    """The signal of this id, of this id in its source, or of this trace where it has no other."""
+    for columns, several in NAMED_BY.items():
+        match = workspace.scan("interactions").filter(pl.any_horizontal(pl.col(columns) == bare))
+        found = match.select("interaction_id").unique(maintain_order=True).collect()["interaction_id"]
+        if len(found) == 1:
+            return f"signal:{found.item()}"
+        if len(found) > 1:
+            some = ", ".join(found.head(3))
+            raise ArtefactError(f"{wanted}: {len(found)} {several}. Name the signal: {some}, …")
+    return None
 
 
 def _row(node: str, depth: int, detail: str | None = None) -> pl.DataFrame:

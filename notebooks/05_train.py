@@ -24,7 +24,7 @@ def _(mo):
 def _():
     WORKSPACE = "demo"  # a folder, or your own workspace
     SEED = 0  # of the demo, where it has to be played first
-    SET = "main"  # name, or name@version; the method follows from its kind
+    SET = None  # name, or name@version; that of the release that shipped last when None. The method follows its kind
     STEPS = 20
     PARENT = None  # a run or a release to go on from; the base model when None
     return PARENT, SEED, SET, STEPS, WORKSPACE
@@ -55,8 +55,9 @@ def _(mo):
 @app.cell
 def _(PARENT, SEED, SET, STEPS, WORKSPACE, clw, open_desk):
     workspace = open_desk(WORKSPACE, seed=SEED)
-    clw.forecast(workspace, SET, steps=STEPS, parent=PARENT)
-    return (workspace,)
+    training_set = SET or clw.turns(workspace).focus.waterfall.id
+    clw.forecast(workspace, training_set, steps=STEPS, parent=PARENT)
+    return training_set, workspace
 
 
 @app.cell(hide_code=True)
@@ -70,8 +71,8 @@ def _(mo):
 
 
 @app.cell
-def _(PARENT, SET, STEPS, clw, workspace):
-    run = clw.train(workspace, SET, steps=STEPS, parent=PARENT)
+def _(PARENT, STEPS, clw, training_set, workspace):
+    run = clw.train(workspace, training_set, steps=STEPS, parent=PARENT)
     return (run,)
 
 
@@ -136,7 +137,7 @@ def _(mo):
     mo.md(r"""
     ## What to do next
 
-    - Measure it on a frozen suite: `clw.evaluate(workspace, run.id, "main")`, then hold it against the model that
+    - Measure it on a frozen suite: `clw.evaluate(workspace, run.id, SUITE)`, then hold it against the model that
       serves: `clw.gate(workspace, run.id)`.
     - Set a budget: `run = { hours = 2 }` in `[budget]`; `clw train NAME --estimate` says the same in a terminal, and
       exits with 1 where the run would go above.

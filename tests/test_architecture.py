@@ -71,6 +71,14 @@ def test_a_joiner_imports_only_joiners_named_before_it():
         assert found.get(room, set()) <= allowed, room
 
 
+def test_the_page_about_the_architecture_names_every_room():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    assert [room for room in set(rooms()) - {"__init__"} if f"`{room}`" not in page] == []
+    drawn = page.partition("```mermaid")[2].partition("```")[0]
+    assert [room for room in JOINERS if f" {room}" not in drawn] == []
+    assert " --> ".join(JOINERS) in drawn
+
+
 def test_importing_the_package_and_the_command_line_loads_nothing_heavy():
     code = "import clworkbench, clworkbench.cli, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

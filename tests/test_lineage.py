@@ -84,3 +84,24 @@ def test_a_label_leads_up_to_the_training_set_in_which_it_stands(workspace):
 def test_an_id_of_nothing_says_what_there_could_be(workspace):
     with pytest.raises(ArtefactError, match="no artefact, no signal, no label"):
         trace(workspace, "l3")
+
+
+def test_a_trace_names_its_only_signal_and_of_several_one_must_be_named(workspace, tmp_path):
+    for trace_id, n in (("t1", 1), ("t2", 2)):
+        calls = [
+            {
+                "id": f"{trace_id}-{i}",
+                "traceId": trace_id,
+                "type": "GENERATION",
+                "startTime": "2026-03-01T09:00:00Z",
+                "input": [{"role": "user", "content": f"q {trace_id} {i}"}],
+                "output": {"role": "assistant", "content": "a"},
+            }
+            for i in range(n)
+        ]
+        file = tmp_path / f"{trace_id}.json"
+        file.write_text(json.dumps({"trace": {"id": trace_id}, "observations": calls}))
+        capture.ingest(workspace, [file], "langfuse")
+    assert trace(workspace, "t1").id == trace(workspace, "t1-0").id
+    with pytest.raises(ArtefactError, match="t2: 2 records are of that trace. Name the signal: "):
+        trace(workspace, "t2")

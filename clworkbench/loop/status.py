@@ -178,12 +178,26 @@ def _of_outcomes(workspace: Workspace) -> list[str]:
     """Feedback that no outcome rule uses, by name, where answers have no other outcome."""
     rules = workspace.settings.outcomes
     used = {name for rule in rules for name in (*rule.negative, *rule.positive, *([rule.score] if rule.score else []))}
+    steps = _of_zeros(workspace)
     judging = pl.col("kind").is_in(["outcome", "correction", "rating"]) & ~pl.col("name").is_in(used)
     named = workspace.scan("feedback").filter(judging).group_by("name").len("n").sort("n", descending=True).collect()
     if named.is_empty():
-        return []
+        return steps
     shown = ", ".join(f"{name} ({n:,})" for name, n in named.head(5).iter_rows())
-    return [f"[outcomes] in clw.toml: no rule uses the feedback named {shown}"]
+    return [*steps, f"[outcomes] in clw.toml: no rule uses the feedback named {shown}"]
+
+
+def _of_zeros(workspace: Workspace) -> list[str]:
+    """Scores from 0 to 1 that a rule reads by their sign: what is 0, and so often bad, counts for nothing."""
+    by_sign = {r.score: r.name for r in workspace.settings.outcomes if r.good_from is None and r.bad_from is None}
+    scores = workspace.scan("feedback").filter(pl.col("name").is_in([name for name in by_sign if name]))
+    of = scores.group_by("name").agg(zeros=(pl.col("score") == 0).sum(), least=pl.col("score").min(), n=pl.len())
+    trapped = of.filter(pl.col("zeros") > 0, pl.col("least") >= 0).sort("name").collect()
+    return [
+        f"[outcomes] {by_sign[row['name']]} in clw.toml: {row['zeros']:,} of {row['n']:,} scores are 0, which says"
+        " nothing, and none is below; where 0 is bad, add good_from = 0.5"
+        for row in trapped.iter_rows(named=True)
+    ]
 
 
 def _of_spool(spool: Path) -> list[str]:

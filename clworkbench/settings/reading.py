@@ -186,6 +186,13 @@ def _check_sources(settings: Settings, place: str) -> None:
             raise SettingsError(f"{place}: [{where} = {name!r} is not declared.{hint}")
     if silent := [r.name for r in settings.outcomes if not (r.negative or r.positive or r.score)]:
         raise SettingsError(f"{place}: [outcomes] {silent[0]}: names no feedback. Give it negative, positive or score.")
+    for rule in settings.outcomes:
+        limits = [each for each in (rule.good_from, rule.bad_from) if each is not None]
+        if limits and (rule.score is None or len(limits) > 1 or not -1 <= limits[0] <= 1):
+            raise SettingsError(
+                f"{place}: [outcomes] {rule.name}: good_from, or bad_from, belongs to a score and lies from -1 to 1.\n"
+                'Write one of them, such as { score = "helpful", good_from = 0.5 }.'
+            )
 
 
 def settings_dict(settings: msgspec.Struct) -> dict[str, Any]:

@@ -43,11 +43,13 @@ class OutcomeRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         negative: names of feedback that make the signal negative; with `within`, only if in time.
         positive: names of feedback that make it positive.
-        score: name of a feedback whose score decides by its sign (0 says nothing).
+        score: name of a feedback whose score decides by its sign (0 says nothing), or by one of the last two.
         within: with it, a signal settles once the source's watermark has passed `started_at + within`:
             negative if a negative came in time, else positive; a rule that names only positives, the other way
             round. Without it, as soon as an event is there.
         source: whose watermark settles it; when None, all sources that ever reported such an event.
+        good_from: scores from here on (-1 to 1) are good, all below bad; for ratings from 0 to 1.
+        bad_from: scores from here on are bad, all below good; for ratings of harm, such as toxicity.
     """
 
     name: str
@@ -56,3 +58,5 @@ class OutcomeRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     score: str | None = None
     within: timedelta | None = None
     source: str | None = None
+    good_from: float | None = None
+    bad_from: float | None = None

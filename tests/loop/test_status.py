@@ -110,3 +110,16 @@ def test_the_set_to_train_is_the_newest_of_the_name_in_clw_toml(place):
     other = build(place, "other", kind="unpaired").id
     assert status(place).artefacts["training_set"][-1] == other
     assert f"clw train {made.removeprefix('training_set:')}" in status(place).next
+
+
+def test_scores_from_0_to_1_that_a_rule_reads_by_their_sign_are_pointed_out(place):
+    rows = [chat(n) | {"feedback": [{"name": "thumbs", "score": n % 2}]} for n in range(6)]
+    (place.folder.parent / "b.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ingest(place, place.folder.parent / "b.jsonl", "openai")
+    (step,) = [each for each in status(place).next if "good_from" in each]
+    assert step.startswith("[outcomes] thumbs in clw.toml: 3 of 6 scores are 0, which says nothing, and none is below")
+    assert place.signals()["outcome"].to_list().count(None) == 3
+    toml = place.folder / "clw.toml"
+    toml.write_text(toml.read_text().replace('score = "thumbs"', 'score = "thumbs", good_from = 0.5'))
+    assert [each for each in status(place).next if "good_from" in each] == []
+    assert sorted(place.signals()["outcome"].to_list()) == [False] * 3 + [True] * 3

@@ -148,3 +148,21 @@ def test_the_summary_counts_states_and_conflicts_by_rule() -> None:
         ("outcome", 2, 1, 1, 1),
     ]
     assert summary(rows, [EDITED]).columns == ["rule", "positive", "negative", "pending", "conflict"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "score", "expected"),
+    [
+        ({"good_from": 0.5}, 0.5, True),
+        ({"good_from": 0.5}, 0.49, False),
+        ({"good_from": 0.5}, 0.0, False),
+        ({"bad_from": 0.2}, 0.2, False),
+        ({"bad_from": 0.2}, 0.0, True),
+        ({"good_from": 0.5}, None, None),
+        ({"good_from": 0.5}, float("nan"), None),
+        ({}, 0.0, None),
+    ],
+)
+def test_a_limit_parts_good_scores_from_bad_ones_and_without_one_the_sign_does(limit, score, expected) -> None:
+    rule = OutcomeRule("helpful", score="helpful", **limit)
+    assert settled([rule], [("helpful", score, START)], None)["outcome"] is expected
