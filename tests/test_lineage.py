@@ -103,5 +103,5 @@ def test_a_trace_names_its_only_signal_and_of_several_one_must_be_named(workspac
         file.write_text(json.dumps({"trace": {"id": trace_id}, "observations": calls}))
         capture.ingest(workspace, [file], "langfuse")
     assert trace(workspace, "t1").id == trace(workspace, "t1-0").id
-    with pytest.raises(ArtefactError, match="t2: 2 records are of that trace. Name the signal: "):
+    with pytest.raises(ArtefactError, match=r"t2: 2 records are of that trace\. Name the signal: "):
         trace(workspace, "t2")
