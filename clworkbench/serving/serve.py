@@ -17,7 +17,7 @@ from clworkbench.models.names import ModelSpec
 from clworkbench.releases.rollout import moment
 from clworkbench.serving.capture import GRACE_S, Address, Server, check_source, listen, serve_until_told
 from clworkbench.serving.chat.answering import Answering
-from clworkbench.serving.chat.routing import Router, state
+from clworkbench.serving.chat.routing import Router, recalled, state
 from clworkbench.serving.chat.server import Door, app
 from clworkbench.serving.events import SOURCE as FEEDBACK
 from clworkbench.serving.events import event_source
@@ -82,6 +82,9 @@ def serve(workspace: Workspace, address: Address, options: ServeOptions, *, say:
     check_source(workspace.settings.sources.get(SOURCE), SOURCE, declared_needed=False)
     with workspace.lease("serve", "serve"):
         router = Router(*state(workspace))
+        if router.rollout is not None:
+            for conversation, drawn in recalled(workspace, router.rollout).items():
+                router.remember(conversation, drawn)
         listening = listen(address)
         say("loading " + " and ".join(router.models) + " ...")
         engine = Engine(

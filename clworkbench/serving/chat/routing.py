@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import polars as pl
+
 from clworkbench.loop.evals.model import champion
 from clworkbench.loop.releases.rollout import shares
 from clworkbench.models.chat import Message
 from clworkbench.releases.rollout import SHADOW
 from clworkbench.releases.routing import arm_of, normal
+from clworkbench.releases.traffic import SHADOW_OPERATION, fact
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.rollouts import Rollout, current_rollout
 
@@ -99,6 +102,28 @@ class Router:
         model = arm_of(conversation, weights, rollout.salt)
         arm = "challenger" if model == rollout.release else "champion"
         return Drawn(model, arm, rollout.stage, normal(weights)[rollout.release], rollout.release)
+
+
+def recalled(workspace: Workspace, rollout: Rollout) -> dict[str, Drawn]:
+    """What the conversations of a rollout began with, as the tables tell it: a restart moves nobody to another arm."""
+    facts = {name: fact(f"clw.{name}") for name in ("arm", "stage")}
+    chance = fact("clw.challenger_chance").cast(pl.Float64, strict=False)
+    rows = (
+        workspace.scan("interactions")
+        .filter(fact("clw.rollout") == rollout.release, pl.col("started_at") >= rollout.began)
+        .filter(pl.col("operation") != SHADOW_OPERATION, pl.col("conversation_id").is_not_null())
+        .select("conversation_id", "release_id", "started_at", **facts, chance=chance)
+        .filter(pl.col("arm").is_not_null(), pl.col("stage") != SHADOW)
+        .sort("started_at")
+        .unique("conversation_id", keep="first", maintain_order=True)
+        .tail(REMEMBERED)
+        .select("conversation_id", "release_id", "arm", "stage", "chance")
+        .collect()
+    )
+    return {
+        conversation: Drawn(model, arm, stage, chance_, rollout.release)
+        for conversation, model, arm, stage, chance_ in rows.iter_rows()
+    }
 
 
 def state(workspace: Workspace) -> tuple[str, Rollout | None]:
