@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clworkbench.cli.verb import Answer, No, answers, workspace_option
+from clworkbench.cli.verb import Answer, No, answers, recorded, said, workspace_option
 from clworkbench.display.text import table
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ def train(
     from clworkbench.display.progress import progress_bar
     from clworkbench.loop.runs.estimate import forecast
     from clworkbench.loop.runs.train import train as run
+    from clworkbench.records.calls import keep_call
     from clworkbench.runs.presets import is_first_process
     from clworkbench.workspace import Workspace
+    from clworkbench.workspace.catalog import now
 
     if only_estimate:
         told = forecast(
@@ -60,9 +62,10 @@ def train(
         )  # fmt: skip
         answer = told.as_dict(), told.lines()
         return No(answer) if told.exceeded else answer
+    place, began = Workspace(workspace), now()
     with progress_bar("train") as advance:
         done = run(
-            Workspace(workspace),
+            place,
             training_set,
             method=method,
             base=base,
@@ -74,7 +77,11 @@ def train(
         )
     if not is_first_process():
         raise click.exceptions.Exit(0)
-    return done.as_dict(), done.lines()
+    given = {
+        "method": method, "base": base, "parent": parent, "steps": steps, "learning_rate": learning_rate, "seed": seed
+    }  # fmt: skip
+    kept = keep_call(place, "train", training_set, began=began, shown=done, options=given)
+    return done.as_dict() | said(kept), [*done.lines(), *recorded(kept)]
 
 
 @click.command()
@@ -111,13 +118,19 @@ def evaluate(model: str, suite: str, repetitions: int | None, workspace: str) ->
     from clworkbench.display.progress import progress_bar
     from clworkbench.evals.production import lines as over_traffic
     from clworkbench.loop.evals.model import evaluate as score
+    from clworkbench.records.calls import keep_call
     from clworkbench.workspace import Workspace
+    from clworkbench.workspace.catalog import now
 
+    place, began = Workspace(workspace), now()
     with progress_bar("evaluate") as advance:
-        done = score(Workspace(workspace), model, suite, repetitions=repetitions, advance=advance)
+        done = score(place, model, suite, repetitions=repetitions, advance=advance)
+    given = {"repetitions": repetitions}
+    kept = keep_call(place, "evaluate", model, suite, began=began, shown=done, options=given)
     report = done.report()
     of_classes = table(report.f1) if report.f1.height else []
-    return done.as_dict(), [*done.lines(), *table(report.frame), *of_classes, *over_traffic(report.production)]
+    lines = [*done.lines(), *table(report.frame), *of_classes, *over_traffic(report.production), *recorded(kept)]
+    return done.as_dict() | said(kept), lines
 
 
 VERBS = [train, evaluate, export]

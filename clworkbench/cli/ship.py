@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clworkbench.cli.verb import Answer, No, answers, workspace_option
+from clworkbench.cli.verb import Answer, No, answers, recorded, said, workspace_option
 from clworkbench.display.text import table
 from clworkbench.errors import EvidenceError
 
@@ -49,10 +49,12 @@ def gate(
     """Hold CHALLENGER against the champion: promote, hold or block (exit status 1 unless promote)."""
     from clworkbench.display.progress import progress_bar
     from clworkbench.loop.releases import ship
+    from clworkbench.records.calls import keep_call
     from clworkbench.releases.card import evidence
     from clworkbench.workspace import Workspace
+    from clworkbench.workspace.catalog import now
 
-    place = Workspace(workspace)
+    place, began = Workspace(workspace), now()
     if gates_from is not None and (plan_only or drill_only):
         raise click.UsageError("--gates-from judges a challenger: leave --plan and --drill out.")
     if plan_only:
@@ -70,7 +72,11 @@ def gate(
         held = ship.gate(place, challenger, against=against, suite=suite, gates_from=gates_from, advance=advance)
     report = held.report
     lines = [evidence(report, title=f"Gate: {report.decision}")] if markdown else _told(report)
-    answer = held.as_dict(), lines
+    given = {"against": against, "suite": suite}
+    kept = None
+    if gates_from is None:  # in CI the workspace is a copy, which is thrown away
+        kept = keep_call(place, "gate", challenger, began=began, shown=held, options=given)
+    answer = held.as_dict() | said(kept), [*lines, *([] if markdown else recorded(kept))]
     return answer if report.decision == "promote" else No(answer)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -77,6 +78,16 @@ def answers(function: Callable[..., Answer | No]) -> Callable[..., None]:
             raise click.exceptions.Exit(1)
 
     return run
+
+
+def said(record: Path | None) -> dict[str, object]:
+    """Where the record of this call lies, for scripts; nothing where none was written."""
+    return {} if record is None else {"record": str(record)}
+
+
+def recorded(record: Path | None) -> list[str]:
+    """The same for a person."""
+    return [] if record is None else [f"Recorded: {record}; `clw reproduce` on it runs this again."]
 
 
 def known_at(function: Function) -> Function:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +10,16 @@ from clworkbench.errors import NotebookError
 from clworkbench.records.page import PLOTLY
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+RESULT = "result"
+"""The tag of a cell of which the result alone counts, and not what it shows on the way there."""
+
 SHOWN = 160
 """Characters of each side that a difference quotes."""
 
 MASKS = {
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b": "(an id)",
     r"\b0x[0-9a-f]{6,}\b": "(an address)",
-    r"\b\d+(?:[.,]\d+)* ?(?:ms|s|seconds?|minutes?)\b": "(a time)",
+    r"\b\d+(?:[.,]\d+)* ?(?:ms|s|seconds?|min|minutes?|h|hours?)\b": "(a time)",
     r"[0-9a-f]{32}\b": "(an id)",
 }
 
@@ -60,12 +63,19 @@ def shows(cell: Mapping[str, object], masked: Iterable[str] = ()) -> str:
     """All that a cell shows, as text; progress on standard error is no result."""
     outputs = cell.get("outputs")
     assert isinstance(outputs, list)
-    text = "\n".join(_face(output) for output in outputs if output.get("name") != "stderr")
+    kinds = ("execute_result",) if RESULT in _tags(cell) else ("execute_result", "display_data", "stream")
+    counts = (each for each in outputs if each["output_type"] in kinds and each.get("name") != "stderr")
+    text = "\n".join(map(_face, counts))
     for place in masked:
         text = text.replace(place, "(workspace)")
     for pattern, name in MASKS.items():
         text = re.sub(pattern, name, text)
     return text
+
+
+def _tags(cell: Mapping[str, object]) -> Sequence[str]:
+    about = cell.get("metadata")
+    return about.get("tags", []) if isinstance(about, Mapping) else []
 
 
 def _face(output: Mapping[str, object]) -> str:

@@ -167,7 +167,9 @@ def made_of(workspace: Workspace) -> dict[str, object]:
     """What the workspace holds once the notebook has run: `artefacts` (hash by id), `tables` (rows), `batches`."""
     artefacts = workspace.catalog.artefacts()
     return {
-        "artefacts": {str(m["id"]): m["rows_sha256"] or m["config_sha256"] for m in artefacts},
+        "artefacts": {
+            str(m["id"]): m["rows_sha256"] or m.get("adapter_sha256") or m["config_sha256"] for m in artefacts
+        },
         "tables": workspace.counts(),
         "batches": workspace.catalog.committed().height,
     }

@@ -52,8 +52,11 @@ def rewind(workspace: Workspace, folder: Path, *, at: datetime, settings: bytes)
             else:
                 shutil.copy2(source, folder / source.name)
         (folder / "clw.toml").write_bytes(settings)
-        _carry_catalog(workspace.folder / "catalog.db", folder / "catalog.db", kept, micros(at))
-    return Workspace(folder)
+        gone = _carry_catalog(workspace.folder / "catalog.db", folder / "catalog.db", kept, micros(at))
+        made = Workspace(folder)
+        if gone:  # else a batch that is made again under its old name would count with the rows that it had
+            made.tables.sweep(gone)
+    return made
 
 
 def _carry_artefacts(source: Path, target: Path, kept: set[str]) -> None:
@@ -74,9 +77,12 @@ def _linked(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _carry_catalog(source: Path, target: Path, kept: set[str], limit: int) -> None:
+def _carry_catalog(source: Path, target: Path, kept: set[str], limit: int) -> list[str]:
+    """Copies it without what came later; returns the batches whose rows do not count in it."""
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
+        later = "select batch_id from batches where committed_at > ? union select batch_id from pending"
+        batches = [str(own) for (own,) in new.execute(later, (limit,))]
         # The `where` of each is a constant of this module: no value of a user's stands in it.
         for table, column in LATER.items():
             new.execute(f"delete from {table} where {column} > ?", (limit,))
@@ -86,3 +92,4 @@ def _carry_catalog(source: Path, target: Path, kept: set[str], limit: int) -> No
         new.executemany("delete from artefacts where id = ?", gone)
         new.executemany("delete from edges where child = ?", gone)
         new.commit()
+    return batches

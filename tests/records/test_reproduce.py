@@ -5,17 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from clworkbench.errors import NotebookError
-from clworkbench.loop.data import freeze_suite
+from clworkbench.loop.data import freeze_suite, import_labels
 from clworkbench.records.diff import diff
 from clworkbench.records.outputs import differing, shows
 from clworkbench.records.record import record
 from clworkbench.records.reproduce import reproduce
 from clworkbench.workspace import Workspace
+from clworkbench.workspace.rewind import rewind
 from tests.tiny_workspace import write_lines
 
 BUILDS = """\
@@ -148,3 +150,22 @@ def test_times_random_ids_and_the_place_of_a_workspace_do_not_count():
     assert found.what == "code cell 1"
     assert ("7 rows" in found.first, "8 rows" in found.second) == (True, True)
     assert shows(cell("n = 7")) == "n = 7"
+
+
+def test_a_copy_of_a_moment_holds_what_counted_then_and_leaves_the_workspace_alone(played, tmp_path):
+    at, tables = datetime.now(UTC), played.counts()
+    artefacts = [manifest["id"] for manifest in played.catalog.artefacts()]
+    labels = tmp_path / "labels.jsonl"
+    signal = played.signals()["interaction_id"][0]
+    labels.write_text(json.dumps({"interaction_id": signal, "value": "accept", "annotator": "ann"}) + "\n")
+    import_labels(played, labels)
+    now = played.counts()
+    assert now["labels"] == tables["labels"] + 1
+    copy = rewind(played, tmp_path / "copy", at=at, settings=(played.folder / "clw.toml").read_bytes())
+    assert copy.counts() == tables
+    assert [manifest["id"] for manifest in copy.catalog.artefacts()] == artefacts
+    import_labels(copy, labels)  # the same batch again: its rows count once
+    assert copy.counts() == now
+    assert played.counts() == now
+    said = ("label_id", "interaction_id", "value")
+    assert copy.labels().select(said).equals(played.labels().select(said))
