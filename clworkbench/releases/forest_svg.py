@@ -8,7 +8,7 @@ from clworkbench.releases.report import COLOURS, in_words, interval
 WIDTH, LABELS, ROW, EDGE = 860, 300, 30, 24
 """Pixels: of the whole, of the names at its left, of each row's height, of what is left free at the right."""
 LONGEST = 42
-"""Characters of a name that are drawn."""
+"""Characters of a name that are drawn: its middle is left out, for names often differ at their ends."""
 MOST = 40
 """Rows that are drawn."""
 
@@ -51,7 +51,8 @@ def _row(row: dict[str, object], number: int, lowest: float, scale: float, ends:
         for value, end in zip((row["difference"], row["low"], row["high"]), ends, strict=True)
     )
     name = str(row["name"])
-    shown = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    half = LONGEST // 2
+    shown = name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
     verdict = str(row["verdict"])
     mark = MARKS.get(verdict, MARKS["open"]).format(
         x=f"{middle:.1f}", y=y, left=f"{middle - 5:.1f}", top=y - 5, colour=COLOURS[verdict]

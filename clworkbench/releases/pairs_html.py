@@ -36,17 +36,20 @@ def head_html(pairs: "SideBySide") -> str:
     )
 
 
-def examples_html(frame: pl.DataFrame) -> str:
-    """Losses, then wins, the largest first, each with its texts folded; ties only where there is nothing else."""
+def examples_html(frame: pl.DataFrame, rest_in: str = "") -> str:
+    """Losses, then wins, the largest first, each with its texts folded; ties only where there is nothing else.
+
+    `rest_in` says where those are that are not shown.
+    """
     groups = [frame.filter(outcome=name) for name in ("loss", "win")]
     if not any(group.height for group in groups):
         groups = [frame]
-    return "".join(_group(group) for group in groups if group.height)
+    return "".join(_group(group, rest_in) for group in groups if group.height)
 
 
-def _group(frame: pl.DataFrame) -> str:
+def _group(frame: pl.DataFrame, rest_in: str) -> str:
     more = frame.height - SHOWN
-    rest = f"<p style='{APART}'><small>… and {more:,} more in <code>.frame</code></small></p>" if more > 0 else ""
+    rest = f"<p style='{APART}'><small>… and {more:,} more{rest_in}</small></p>" if more > 0 else ""
     return "".join(_example(row) for row in frame.head(SHOWN).iter_rows(named=True)) + rest
 
 

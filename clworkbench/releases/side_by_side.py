@@ -98,7 +98,7 @@ class SideBySide:
     def _repr_html_(self) -> str:
         slices = self.table()
         by_slice = html_table(slices.columns, slices.iter_rows())
-        return f"<div>{head_html(self)}{by_slice}{examples_html(self.frame)}</div>"
+        return f"<div>{head_html(self)}{by_slice}{examples_html(self.frame, rest_in=' in <code>.frame</code>')}</div>"
 
     def plot(self) -> "Figure":
         """The mean difference in each slice with its 90 % interval and the number of examples."""

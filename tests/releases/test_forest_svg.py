@@ -51,3 +51,14 @@ def test_nothing_measured_draws_nothing_and_many_rows_are_bounded():
 def test_all_ties_draw_a_mark_on_the_line():
     drawn = ElementTree.fromstring(forest_svg([row(difference=0.0, low=0.0, high=0.0)], title="t"))
     assert float(next(drawn.iter("circle")).get("cx")) == LABELS
+
+
+def test_of_a_long_name_the_middle_is_left_out_so_that_names_which_end_otherwise_stay_apart():
+    names = [f"json_field:action is not worse in the slice {end}" for end in ("cancel_subscription", "refund_status")]
+    drawn = ElementTree.fromstring(forest_svg([row(name) for name in names], title="t"))
+    shown = [e.text for e in drawn.iter("text") if e.get("text-anchor") == "end" and "…" in (e.text or "")]
+    assert [text.endswith(end) for text, end in zip(shown, ("cancel_subscription", "refund_status"), strict=True)] == [
+        True,
+        True,
+    ]
+    assert max(map(len, shown)) <= 42
