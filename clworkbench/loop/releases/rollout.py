@@ -115,10 +115,12 @@ class RolloutStatus:
         return f"RolloutStatus({self.rollout.release} at {self.rollout.stage}: {self.says})"
 
     def _repr_html_(self) -> str:
-        head = f"<p><b>{escape(self.rollout.release)}</b> at {escape(self.rollout.stage)}: {escape(self.says)}.</p>"
+        where = {FULL: "serves alone", BACK: "was rolled back"}.get(self.rollout.stage, f"at {self.rollout.stage}")
+        head = f"<p><b>{escape(self.rollout.release)}</b> {escape(where)}: {escape(self.says)}.</p>"
         rows = self.events.with_columns(pl.col("began", "ended").dt.strftime("%Y-%m-%d %H:%M")).rows()
         stages_ = html_table([name.replace("_", " ") for name in self.events.columns], rows)
-        return f"<div>{head}{stages_}{self.decision._repr_html_() if self.decision else ''}</div>"
+        told = self.decision._repr_html_() if self.decision else ""
+        return f"<div style='margin-bottom:1.5em'>{head}{stages_}{told}</div>"
 
     @property
     def says(self) -> str:

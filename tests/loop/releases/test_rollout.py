@@ -71,6 +71,7 @@ def test_a_good_release_goes_through_all_stages_and_is_the_champion(place):
     assert ended.decision is None
     assert ended.as_dict()["weights"] == {NEW: 1.0}
     assert ended.as_dict()["champion"] == NEW
+    assert "<b>release:new</b> serves alone: outcomes are shown not worse" in ended._repr_html_()
     figure = ended.plot()
     assert {trace.name for trace in figure.data} >= {"champion", "challenger"}
 
@@ -309,6 +310,7 @@ def test_all_rollouts_are_shown_with_their_stages_and_none_is_said_in_words(plac
     page = found._repr_html_()
     assert "release:new" in page
     assert "a person: a test" in page
+    assert "</b> at 25%: " in page
     assert {trace.name for trace in found.plot().data} >= {"champion", "challenger"}
     nothing = rollouts_of(workspace_for_rollouts(tmp_path / "none"))
     assert "No release went out in stages yet" in nothing._repr_html_()
