@@ -68,7 +68,8 @@ class Ingest:
         process = self._process
         assert process.stdin
         assert process.stdout
-        with contextlib.suppress(ConnectionError):  # it died: its answer is empty then
+        # It died: its answer is empty then. uvloop calls a pipe that it has closed already a RuntimeError.
+        with contextlib.suppress(ConnectionError, RuntimeError):
             process.stdin.write(os.fsencode(log) + b"\n")
             await process.stdin.drain()
         if answer := await process.stdout.readline():
