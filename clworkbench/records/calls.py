@@ -1,18 +1,16 @@
 """A record of one call, such as `clw train`: the call as code and what it showed, ready to be run again."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from clworkbench.files import sha256_file
 from clworkbench.records import notebooks
+from clworkbench.records.notebooks import Cell
 from clworkbench.records.outputs import RESULT
-from clworkbench.records.record import environment, made_of
+from clworkbench.records.record import seal
 from clworkbench.workspace import Workspace
-from clworkbench.workspace.artefacts import MANIFEST, draft
+from clworkbench.workspace.artefacts import draft
 from clworkbench.workspace.catalog import as_moment, now
 
 
@@ -48,30 +46,20 @@ def keep_call(
     if as_moment(str(shown.manifest["created"])) < began:
         return None
     given = {name: value for name, value in options.items() if value is not None}
-    source = _notebook(verb, words, given, shown)
+    source = notebooks.as_text(_notebook(verb, words, given, shown))
     stem = f"{verb}-{str(shown.manifest['id']).partition(':')[2]}"
     folder = workspace.folder / "records" / f"{stem}-{began:%Y%m%dT%H%M%S%fZ}"
+    about = {
+        "settings": {"WORKSPACE": str(workspace.folder), **{name: str(value) for name, value in given.items()}},
+        "texts": False,
+        "withheld": 0,
+        "seconds": round((now() - began).total_seconds(), 1),
+    }
+    rules = (workspace.folder / "clw.toml").read_bytes()
     with draft(folder) as partial:
-        (partial / "clw.toml").write_bytes((workspace.folder / "clw.toml").read_bytes())
-        text = notebooks.as_text(source)
-        (partial / f"{stem}.ipynb").write_text(text)
-        _write_page(partial / f"{stem}.html", text)
-        manifest: dict[str, object] = {
-            "kind": "record",
-            "notebook": f"{stem}.ipynb",
-            "source_sha256": sha256(text.encode()).hexdigest(),
-            "created": began.isoformat(),
-            "workspace": workspace.catalog.meta("workspace_id"),
-            "clw_toml_sha256": sha256_file(partial / "clw.toml"),
-            **environment(),
-            **made_of(workspace),
-            "settings": {"WORKSPACE": str(workspace.folder), **{name: str(value) for name, value in given.items()}},
-            "texts": False,
-            "withheld": 0,
-            "seconds": round((now() - began).total_seconds(), 1),
-        }
-        manifest["files"] = {path.name: sha256_file(path) for path in sorted(partial.iterdir())}
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        (partial / f"{stem}.ipynb").write_text(source)
+        _write_page(partial / f"{stem}.html", source)
+        seal(workspace, partial, f"{stem}.ipynb", source.encode(), began, rules, about)
     return folder
 
 
@@ -80,29 +68,18 @@ def _notebook(verb: str, words: tuple[str, ...], given: Mapping[str, object], sh
     setup = "import clworkbench as clw\n\nworkspace = clw.Workspace(WORKSPACE)"
     faces = {"text/html": shown._repr_html_(), "text/plain": repr(shown)}
     result = {"output_type": "execute_result", "execution_count": 3, "metadata": {}, "data": faces}
-    return {
-        "cells": [
-            _cell(0, "markdown", f"# clw {verb} {' '.join(words)}\n\nWritten by the command, as it was called."),
-            _cell(1, "code", 'WORKSPACE = "."', tags=["parameters"]),
-            _cell(2, "code", setup),
-            _cell(3, "code", f"clw.{verb}({arguments})", tags=[RESULT], outputs=[result]),
-        ],
-        "metadata": {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-
-
-def _cell(
-    number: int, kind: str, text: str, *, tags: list[str] | None = None, outputs: list[dict[str, object]] | None = None
-) -> dict[str, object]:
-    plain: dict[str, object] = {
-        "cell_type": kind,
-        "id": f"cell-{number}",
-        "metadata": {"tags": tags} if tags else {},
-        "source": text.splitlines(keepends=True),
-    }
-    return plain if kind == "markdown" else {**plain, "execution_count": number, "outputs": outputs or []}
+    made = notebooks.composed(
+        [
+            Cell("markdown", f"# clw {verb} {' '.join(words)}\n\nWritten by the command, as it was called."),
+            Cell("code", 'WORKSPACE = "."'),
+            Cell("code", setup),
+            Cell("code", f"clw.{verb}({arguments})"),
+        ]
+    )
+    cells = made["cells"]
+    assert isinstance(cells, list)
+    cells[-1] |= {"metadata": {"tags": [RESULT]}, "execution_count": 3, "outputs": [result]}
+    return made
 
 
 def _write_page(path: Path, text: str) -> None:

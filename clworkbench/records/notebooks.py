@@ -8,7 +8,7 @@ import copy
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -111,6 +111,11 @@ def jupyter(source: str, place: str) -> dict[str, object]:
     found = cells(source, place)
     if len(found) < 2 or found[1].kind != "code" or not constants(found[1].text):
         raise NotebookError(f"{place}: its second cell holds no settings. Write plain constants there, e.g. SEED = 0.")
+    return composed(found)
+
+
+def composed(found: Sequence[Cell]) -> dict[str, object]:
+    """Cells as a notebook for JupyterLab, without outputs; the second one is tagged `parameters`."""
     return {
         "cells": [_jupyter_cell(number, cell) for number, cell in enumerate(found)],
         "metadata": {

@@ -74,18 +74,15 @@ def record(
     with workspace.lease(f"record {folder.name}", "record", wait_s=WAIT_S), draft(folder) as partial:
         executed = execute(notebooks.prepared(source, settings, str(notebook)), notebook)
         withheld = 0 if texts else without_texts(executed, workspace)
-        manifest = _about(workspace, notebook, created) | {
-            **made_of(workspace),
+        about = {
             "settings": settings,
             "texts": texts,
             "withheld": withheld,
             "seconds": round(time.monotonic() - began, 1),
         }
-        (partial / "clw.toml").write_bytes(rules)
         (partial / f"{notebook.stem}.ipynb").write_text(as_file(executed))
         (partial / f"{notebook.stem}.html").write_text(page(executed, title=notebook.stem))
-        manifest["files"] = {path.name: sha256_file(path) for path in sorted(partial.iterdir())}
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        manifest = seal(workspace, partial, notebook.name, notebook.read_bytes(), created, rules, about)
     return Record(folder, manifest)
 
 
@@ -150,17 +147,41 @@ def _failed(cell: Mapping[str, object]) -> bool:
     return isinstance(outputs, list) and any(output["output_type"] == "error" for output in outputs)
 
 
-def _about(workspace: Workspace, notebook: Path, created: datetime) -> dict[str, object]:
-    """What was executed, when, and in what environment."""
-    return {
+def seal(
+    workspace: Workspace,
+    folder: Path,
+    notebook: str,
+    source: bytes,
+    created: datetime,
+    rules: bytes,
+    about: Mapping[str, object],
+) -> dict[str, object]:
+    """Writes what a record was made from, and in what environment, beside its notebook; returns the manifest.
+
+    Args:
+        workspace: after it ran.
+        folder: with the executed notebook and its page.
+        notebook: the name of its source.
+        source: the bytes of that.
+        created: when it began.
+        rules: the bytes of the `clw.toml` of then, which are kept too.
+        about: `settings`, `texts`, `withheld`, `seconds`.
+    """
+    (folder / "clw.toml").write_bytes(rules)
+    manifest = {
         "kind": "record",
-        "notebook": notebook.name,
-        "source_sha256": sha256(notebook.read_bytes()).hexdigest(),
+        "notebook": notebook,
+        "source_sha256": sha256(source).hexdigest(),
         "created": created.isoformat(),
         "workspace": workspace.catalog.meta("workspace_id"),
-        "clw_toml_sha256": sha256_file(workspace.folder / "clw.toml"),
+        "clw_toml_sha256": sha256(rules).hexdigest(),
         **environment(),
+        **made_of(workspace),
+        **about,
+        "files": {path.name: sha256_file(path) for path in sorted(folder.iterdir())},
     }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    return manifest
 
 
 def made_of(workspace: Workspace) -> dict[str, object]:

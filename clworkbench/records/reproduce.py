@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,12 @@ from clworkbench.errors import NotebookError
 from clworkbench.files import sha256_file
 from clworkbench.records import notebooks
 from clworkbench.records.outputs import Difference, cells, differing
-from clworkbench.records.record import environment, execute, made_of
+from clworkbench.records.record import WAIT_S, environment, execute, made_of
 from clworkbench.records.texts import without_texts
 from clworkbench.workspace import Workspace
 from clworkbench.workspace.artefacts import MANIFEST, tampered
 from clworkbench.workspace.catalog import as_moment, micros
-from clworkbench.workspace.rewind import rewind
+from clworkbench.workspace.rewind import rewound
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,8 +100,11 @@ def reproduce(workspace: Workspace, record: Path) -> Reproduced:
     began = as_moment(str(manifest["created"]))
     kept = folder / "clw.toml"
     settings = (kept if kept.exists() else workspace.folder / "clw.toml").read_bytes()
-    with tempfile.TemporaryDirectory(prefix=".reproduce-", dir=workspace.folder) as scratch:
-        again = rewind(workspace, Path(scratch) / "workspace", at=began, settings=settings)
+    # Not while rows are forgotten: the copy would keep them.
+    with (
+        workspace.lease(f"reproduce {folder.name}", "reproduce", wait_s=WAIT_S),
+        rewound(workspace, at=began, settings=settings) as again,
+    ):
         known = notebooks.parameters(source, str(stored))
         place = os.path.relpath(again.folder)
         given = {"WORKSPACE": place} if "WORKSPACE" in known else {}
@@ -111,7 +113,6 @@ def reproduce(workspace: Workspace, record: Path) -> Reproduced:
             without_texts(executed, again)
         places = (str(known.get("WORKSPACE", "")), str(workspace.folder), place, str(again.folder))
         found = differing(cells(stored), executed.cells, places) + _made(manifest, made_of(again))
-        again.catalog.close()
     return Reproduced(folder, found, _reasons(workspace, manifest, micros(began)))
 
 

@@ -3,7 +3,8 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +26,22 @@ LATER = {
     "alerts_told": "at",
 }
 """Tables of the catalog whose rows are dated, and the column that says so."""
+
+
+@contextmanager
+def rewound(workspace: Workspace, *, at: datetime, settings: bytes) -> Iterator[Workspace]:
+    """A copy as `rewind` makes it, inside the workspace, while the block runs.
+
+    Its name is that of a draft, so that `clw forget` clears away what a killed process has left of it.
+    """
+    folder = workspace.folder / f".rewound.{os.getpid()}.partial"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        copy = rewind(workspace, folder, at=at, settings=settings)
+        yield copy
+        copy.catalog.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def rewind(workspace: Workspace, folder: Path, *, at: datetime, settings: bytes) -> Workspace:

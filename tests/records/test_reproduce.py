@@ -1,10 +1,7 @@
 """A record is run again on the workspace as it stood then, and `clw diff` says what differs between two."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,13 +54,6 @@ def _(workspace):
 
 
 @pytest.fixture(scope="module")
-def played(tiny_workspace, tmp_path_factory) -> Workspace:
-    folder = tmp_path_factory.mktemp("played") / "workspace"
-    shutil.copytree(tiny_workspace, folder)
-    return Workspace(folder)
-
-
-@pytest.fixture(scope="module")
 def notebook(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("notebook") / "builds.py"
     path.write_text(BUILDS)
@@ -75,25 +65,20 @@ def kept(played, notebook) -> Path:
     return record(played, notebook).folder
 
 
-def clw(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from clworkbench.cli import main; main()", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
-
-
-def test_a_record_comes_out_the_same_though_the_workspace_went_on_since(played, kept):
+def test_a_record_comes_out_the_same_though_the_workspace_went_on_since(played, kept, clw):
     before = sorted(str(m["id"]) for m in played.catalog.artefacts())
     assert any(each.startswith("training_set:again@") for each in before)
     later = [{"id": "later", "input": "a later one", "expected": "refund"}]
     freeze_suite(played, "later", write_lines(played.folder / "later.jsonl", later))
     artefacts = sorted(str(m["id"]) for m in played.catalog.artefacts())
-    ran = clw("reproduce", kept, "--workspace", played.folder, "--json")
+    ran = clw("reproduce", kept, "--json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert json.loads(ran.stdout) == {"record": str(kept), "same": True, "differences": [], "may": []}
     assert sorted(str(m["id"]) for m in played.catalog.artefacts()) == artefacts
-    assert list(played.folder.glob(".reproduce-*")) == []
+    assert list(played.folder.glob(".*.partial")) == []
 
 
-def test_other_results_are_named_with_both_sides_and_known_reasons(played, kept, tmp_path):
+def test_other_results_are_named_with_both_sides_and_known_reasons(kept, clw, tmp_path):
     forged = tmp_path / kept.name
     shutil.copytree(kept, forged)
     manifest = json.loads((forged / "manifest.json").read_text())
@@ -101,7 +86,7 @@ def test_other_results_are_named_with_both_sides_and_known_reasons(played, kept,
     manifest["artefacts"][made] = "0" * 64
     manifest["packages"]["polars"] = "0.1"
     (forged / "manifest.json").write_text(json.dumps(manifest))
-    ran = clw("reproduce", forged, "--workspace", played.folder)
+    ran = clw("reproduce", forged)
     assert ran.returncode == 1, ran.stderr
     assert f"artefact {made}" in ran.stdout
     assert "recorded  " + "0" * 64 in ran.stdout
@@ -131,9 +116,9 @@ def test_diff_of_two_records_names_settings_data_and_results(played, notebook, k
     assert diff(played, kept, kept).lines()[0].endswith("no changes")
 
 
-def test_diff_of_two_runs_says_in_what_they_were_trained_otherwise(played):
+def test_diff_of_two_runs_says_in_what_they_were_trained_otherwise(played, clw):
     runs = [str(manifest["id"]) for manifest in played.catalog.artefacts("run")]
-    ran = clw("diff", runs[0], runs[-1], "--workspace", played.folder, "--json")
+    ran = clw("diff", runs[0], runs[-1], "--json")
     assert ran.returncode == 0, ran.stderr
     changes = json.loads(ran.stdout)["changes"]
     steps = [each for each in changes if each["what"].endswith("steps")]
